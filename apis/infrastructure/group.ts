@@ -1,0 +1,37 @@
+/** Names that the API group, its annotations and its finalizers are made of. */
+export const GROUP = 'infrastructure.cluster.x-k8s.io';
+export const STORAGE_VERSION = 'v1beta2';
+export const SERVED_VERSIONS = ['v1beta1', 'v1beta2'] as const;
+
+/** Holds a RemoteMachine until its host is cleaned and given back. */
+export const MACHINE_FINALIZER = `remotemachine.${GROUP}/finalizer`;
+/** k0smotron's finalizer on objects that are taken over from it; removed together with ours. */
+export const PEER_MACHINE_FINALIZER = 'remotemachine.k0smotron.io/finalizer';
+/** Holds a PooledRemoteMachine while it is reserved (as kubernetes.io/pvc-protection holds a volume claim in use). */
+export const ENTRY_FINALIZER = `pooledremotemachine.${GROUP}/in-use`;
+
+/** Annotations that the operator writes; they survive clusterctl move and a restored backup, unlike status. */
+export const ANNOTATION = {
+  /** RemoteMachine: name of the PooledRemoteMachine (same namespace) that it is bound to. */
+  poolEntry: `${GROUP}/pool-entry`,
+  /** RemoteMachine: ID of the run that bootstraps it; the host's claim carries the same. */
+  runID: `${GROUP}/run-id`,
+  /** RemoteMachine and entry: the SSH host key pinned at first contact, in OpenSSH's public key form. */
+  hostKey: `${GROUP}/host-key`,
+  /** Entry: why its host is not handed out although no machine has it. */
+  quarantined: `${GROUP}/quarantined`,
+} as const;
+
+/** Annotations that people write. */
+export const REQUEST = {
+  /** SHA256 fingerprint of the new host key to accept. */
+  acceptHostKey: `${GROUP}/accept-host-key`,
+  /** ID of a failed run: clean the host and run the bootstrap again. */
+  retry: `${GROUP}/retry`,
+  /** `force`: give a quarantined entry back to its pool without a confirmed cleanup. */
+  release: `${GROUP}/release`,
+  /** Go duration after deletionTimestamp when a machine is let go without a confirmed cleanup; 0 is never. */
+  cleanupDeadline: `${GROUP}/cleanup-deadline`,
+  /** Go duration that this machine's bootstrap may take. */
+  bootstrapTimeout: `${GROUP}/bootstrap-timeout`,
+} as const;

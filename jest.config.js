@@ -1,0 +1,28 @@
+// Packages that ship ES modules only: Jest's own module system needs them transformed.
+const esmPackages = [
+  '@kubernetes/client-node',
+  'openid-client',
+  'oauth4webapi',
+  'jose',
+  'socks-proxy-agent',
+  'agent-base',
+  'jsonpath-plus',
+  'js-yaml',
+  'isomorphic-ws',
+  'p-limit',
+  'yocto-queue',
+];
+const common = {
+  testEnvironment: 'node',
+  transform: {
+    '\\.[cm]?[jt]s$': ['@swc/jest', { jsc: { parser: { syntax: 'typescript' }, target: 'es2024' }, module: { type: 'commonjs' } }],
+  },
+  transformIgnorePatterns: [`/node_modules/(?!(${esmPackages.join('|')})/)`],
+};
+
+/** @type {import('jest').Config} */
+export default {
+  projects: [
+    { ...common, displayName: 'unit', roots: ['<rootDir>/apis', '<rootDir>/operator', '<rootDir>/e2e'], testMatch: ['**/*.test.ts'] },
+  ],
+};

@@ -1,0 +1,86 @@
+/** What bootstrap data parses into: the ordered steps of a run. Pure data; the runner carries it out. */
+
+export interface Plan {
+  /** In the order in which they run on the host; the first that fails ends the run. */
+  steps: Step[];
+  /** The data speaks of the Cluster API sentinel file, so success requires that this run wrote it. */
+  expectsSentinel: boolean;
+  /** What a person should know although the data is honoured. */
+  findings: Finding[];
+}
+
+export type Step = FileStep | CommandStep;
+
+/** Writes one file: missing parent directories are made with mode 0755, content is complete before it is visible under its name. */
+export interface FileStep {
+  kind: 'file';
+  /** Place in the data, such as `write_files[2] /etc/k0s.yaml`. */
+  name: string;
+  /** Absolute. */
+  path: string;
+  content: Uint8Array;
+  /** Permission bits such as 0o644. */
+  mode: number;
+  /** `user` or `user:group`, resolved on the host when the step runs. Not set: root:root. */
+  owner?: string;
+  /** Add to the end of an existing file in place of replacing it. */
+  append: boolean;
+}
+
+export interface CommandStep {
+  kind: 'command';
+  /** Place in the data, such as `runcmd[1]`. */
+  name: string;
+  /** A shell fragment, or the text of a script where `interpreter` is set. */
+  script: string;
+  /**
+   * Not set: runs in the one /bin/sh that all such commands of a run share, with its environment and directory.
+   * Set: a process of its own, `interpreter… <file>`; `[]` executes the file itself by its first line.
+   */
+  interpreter?: string[];
+}
+
+export interface Finding {
+  /** CamelCase, for an Event's reason: UnsupportedKey, DuplicateKey, RunsOnceOnly… */
+  reason: string;
+  /** Path of the key in the data, such as `users[0].ssh_import_id`. */
+  path: string;
+  /** Line in the (decoded and rendered) data, from 1. */
+  line?: number;
+  message: string;
+}
+
+/** Values that the data's Jinja template may name: cloud-init's standardised instance data. */
+export interface InstanceData {
+  hostname: string;
+  instanceID: string;
+  availabilityZone?: string;
+  region?: string;
+}
+
+export type BootstrapDataErrorReason =
+  | 'BootstrapDataEmpty'
+  | 'BootstrapDataBinary'
+  | 'BootstrapDataTooLarge'
+  | 'BootstrapDataInvalid' // not YAML, template error, wrong type of a value
+  | 'BootstrapFormatUnsupported' // powershell, ignition until it is built, an unknown `format`
+  | 'BootstrapKeyUnsupported'; // a key that can't be honoured
+
+/** The data can't be honoured; terminal. `message` names path and line, and holds no content of the data. */
+export class BootstrapDataError extends Error {
+  readonly reason: BootstrapDataErrorReason;
+  readonly findings: Finding[];
+  constructor(reason: BootstrapDataErrorReason, message: string, findings: Finding[] = [], cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'BootstrapDataError';
+    this.reason = reason;
+    this.findings = findings;
+  }
+}
+
+/** What the bootstrap Secret holds. */
+export interface BootstrapData {
+  value: Uint8Array;
+  /** Secret key `format`; not set means cloud-config unless the header says otherwise. */
+  format?: string;
+}

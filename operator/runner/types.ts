@@ -1,0 +1,82 @@
+/** One execution of one machine's bootstrap on its host. */
+import type { HostFacts } from '../../apis/infrastructure/status.ts';
+import type { Plan } from '../bootstrap/plan.ts';
+import type { CleanupPlan } from '../cleanup/plan.ts';
+import type { Connection, Privilege } from '../ssh/types.ts';
+
+/** Who claims a host. */
+export interface Claimant {
+  /** `[a-z0-9-]{1,63}`, unique for ever. */
+  runID: string;
+  machine: { namespace: string; name: string; uid: string };
+}
+
+/** What the claim on a host says of a run. */
+export type RunState =
+  /** Claimed; no command ran. */
+  | { phase: 'Claimed' }
+  | { phase: 'Running'; startedAt: Date; command: string }
+  /** `command` is the one that failed; sentinel: whether this run wrote the Cluster API sentinel file. */
+  | { phase: 'Finished'; startedAt: Date; finishedAt: Date; exitCode: number; command?: string; sentinel: boolean; outputTail: string }
+  /** Started and no longer alive without an exit code: power cut, killed. */
+  | { phase: 'Vanished'; startedAt: Date; command: string; outputTail: string };
+
+export type RunnerErrorReason =
+  | 'HostInUse' // the claim belongs to another run; message names it and its machine
+  | 'HostNotWritable' // read-only, full, or the user has no rights
+  | 'HostUnsuitable' // a tool that the runner needs is missing; message names it
+  | 'RunnerProtocol'; // the host answered something else: rc files that print, a broken shell
+
+export class RunnerError extends Error {
+  readonly reason: RunnerErrorReason;
+  constructor(reason: RunnerErrorReason, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = 'RunnerError';
+    this.reason = reason;
+  }
+}
+
+export interface RunOptions {
+  /** Run the shared commands as one `set -e` script. */
+  commandsAsScript: boolean;
+  /** Where the commands start; made where it is missing. */
+  workingDir: string;
+}
+
+/** What a follow sees, in order. */
+export type FollowEvent =
+  | { kind: 'output'; chunk: Buffer }
+  /** The command that started. */
+  | { kind: 'command'; name: string; at: Date };
+
+/**
+ * The runner's verbs over one connection. Every verb is idempotent: after a lost connection the caller connects again and
+ * calls the same verb. All reject with SSHError or RunnerError.
+ */
+export interface Runner {
+  /** First contact: claims the host for `claimant` (or finds that it has it already) and reads facts and state. */
+  claim(claimant: Claimant, cleanup: CleanupPlan | undefined): Promise<{ facts: HostFacts; state: RunState }>;
+  /** Facts and the state of `runID`'s claim without claiming; undefined: the host has no claim of that run. */
+  inspect(runID: string): Promise<{ facts: HostFacts; state: RunState | undefined; holder: Claimant | undefined }>;
+  /** Uploads the plan and starts it detached, at most once per claim however often it is called. */
+  start(runID: string, plan: Plan, options: RunOptions): Promise<void>;
+  /** Follows the run's output from byte `offset` until it ended; resolves with its final state. */
+  follow(runID: string, offset: number, on: (event: FollowEvent) => void): Promise<RunState>;
+  /** Kills what lives of the run and waits until it is dead. */
+  kill(runID: string): Promise<void>;
+  /** Kills the run, runs the cleanup plan left beside the claim detached and follows it, confirms it, and removes the claim. */
+  clean(runID: string, on: (event: FollowEvent) => void): Promise<CleanResult>;
+  /** Removes bootstrap data (always) and output (after a success) of a finished run. */
+  tidy(runID: string): Promise<void>;
+}
+
+export type CleanResult =
+  /** The claim is gone, or the host never had one of this run. */
+  | { outcome: 'Clean'; ran: boolean }
+  /** A command or a check failed; message names it, outputTail its last lines. The claim stays. */
+  | { outcome: 'Failed'; command: string; message: string; outputTail: string }
+  /** Claimed and started, and the claim holds no cleanup plan. The claim stays. */
+  | { outcome: 'NoCleanupKnown' };
+
+/** Makes the verbs over a connection. */
+export type RunnerFactory = (connection: Connection, privilege: Privilege, signal: AbortSignal) => Runner;
