@@ -26,14 +26,21 @@ export class ApiError extends Error {
   }
 }
 export const isNotFound = (error: unknown): boolean => error instanceof ApiError && error.status === 404;
-export const isConflict = (error: unknown): boolean => error instanceof ApiError && error.status === 409;
+/** The object changed since it was read, or was created anew under its name: read again. */
+export const isConflict = (error: unknown): boolean =>
+  error instanceof ApiError && error.status === 409 && error.reason !== 'AlreadyExists';
+export const isAlreadyExists = (error: unknown): boolean => error instanceof ApiError && error.reason === 'AlreadyExists';
 
 export interface ObjectName {
   namespace?: string;
   name: string;
 }
 
-/** Requests are made as they are called: no hidden discovery, no retry except one on a connection that died before anything was sent. */
+/**
+ * Requests are made as they are called: no hidden discovery. Every failure is an ApiError, an aborted one rejects with the signal's reason.
+ * Repeated are only answers with Retry-After (429, 503), a bounded number of times, and, for GET, PUT and DELETE, once, a request
+ * on a kept-alive connection that turned out to be dead.
+ */
 export interface Client {
   get<T extends KubernetesObject>(resource: Resource, name: ObjectName, signal?: AbortSignal): Promise<T>;
   create<T extends KubernetesObject>(resource: Resource, object: Partial<T>, signal?: AbortSignal): Promise<T>;
@@ -55,12 +62,14 @@ export interface Client {
   ): Promise<void>;
 }
 
-/** Read side of an informer. Objects are shared and frozen: change a copy. */
+/** Read side of an informer. Objects are shared (and frozen in tests): change a copy. */
 export interface Cache<T extends KubernetesObject> {
   get(namespace: string, name: string): T | undefined;
   list(namespace?: string): T[];
   /** Objects whose index function gave `value`, in order of key (namespace/name). */
   byIndex(index: string, value: string): T[];
+  /** Calls `handler` for every change from now on, and at once (as `added`) for every object that is there. */
+  onChange(handler: ChangeHandler<T>): void;
   /** Takes an object that a write returned, unless the watch has already gone past it: a reconcile never sees a state older than its own last write. */
   absorb(object: T): void;
 }
