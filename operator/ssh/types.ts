@@ -107,8 +107,9 @@ export type SSHErrorReason =
   | 'HostKeyUnknown' // knownHosts has no line for the host
   | 'AuthenticationFailed'
   | 'SudoPasswordRequired' // sudo -n would ask
+  | 'SudoUnavailable' // sudo is not installed
   | 'ForwardingRefused' // a bastion refuses to forward
-  | 'ChannelRefused' // sshd opens no session (MaxSessions, no shell)
+  | 'ChannelRefused' // sshd opens no session (MaxSessions), or the account gets no shell (nologin, ForceCommand)
   | 'ExecTimeout'
   | 'OutputTooLong'
   | 'ConnectionLost';
