@@ -14,7 +14,7 @@ const address = z
 
 export const sshKeyRef = z
   .object({
-    name: z.string().min(1).max(253).describe('Name of the Secret, in the namespace of this object.'),
+    name: z.string().max(253).describe('Name of the Secret, in the namespace of this object. Empty, as k0smotron stores it: not set.'),
   })
   .describe(
     'Secret with the SSH private key under the key `value` (OpenSSH, PEM or PKCS#8; ed25519, ECDSA or RSA) and, where it is encrypted, its `passphrase`. Label it clusterctl.cluster.x-k8s.io/move to have clusterctl move take it along.',
@@ -82,7 +82,11 @@ const provisionJob = z
   .object({
     sshCommand: z.string().max(1024).optional().describe('Command that opens the SSH session. Not set: ssh.'),
     scpCommand: z.string().max(1024).optional().describe('Command that copies files. Not set: scp.'),
-    jobSpecTemplate: z.looseObject({}).optional().describe('Template of the Job (batch/v1 JobTemplateSpec).'),
+    jobSpecTemplate: z
+      .looseObject({})
+      .meta({ 'x-kubernetes-preserve-unknown-fields': true })
+      .optional()
+      .describe('Template of the Job (batch/v1 JobTemplateSpec). Kept as it is written.'),
   })
   .describe(
     'Provision through a Job in place of SSH from the operator. Accepted for compatibility; a machine that sets it fails with the reason ProvisionJobNotSupported.',

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { KubernetesObject } from '../meta.ts';
 import { pooledRemoteMachineSpec, remoteMachineSpec, remoteMachineTemplateSpec } from './connection.ts';
-import { failureDomain, pooledRemoteMachineStatus, remoteClusterStatus, remoteMachineStatus } from './status.ts';
+import { failureDomains, pooledRemoteMachineStatus, remoteClusterStatus, remoteMachineStatus } from './status.ts';
 
 export const templateMetadata = z
   .object({
@@ -14,16 +14,17 @@ export const templateMetadata = z
 export const remoteClusterSpec = z.object({
   controlPlaneEndpoint: z
     .object({
-      host: z.string().max(512).describe('Address or DNS name of the API server: a virtual IP, a load balancer or a host.'),
-      port: z.int32().min(1).max(65535).describe('TCP port of the API server.'),
+      host: z
+        .string()
+        .max(512)
+        .describe(
+          'Address or DNS name of the API server: a virtual IP, a load balancer or a host. Empty, as k0smotron stores it: not set.',
+        ),
+      port: z.int32().min(0).max(65535).describe('TCP port of the API server. 0, as k0smotron stores it: not set.'),
     })
     .optional()
     .describe("The cluster's API server, provided by the user. Not set: the control plane provider says it."),
-  failureDomains: z
-    .array(failureDomain)
-    .max(100)
-    .optional()
-    .describe('Failure domains that the hosts are in; they are reported to the Cluster.'),
+  failureDomains: failureDomains.optional().describe('Failure domains that the hosts are in; they are reported to the Cluster.'),
 });
 
 export const remoteClusterTemplateSpec = z.object({
@@ -44,9 +45,10 @@ export const remoteMachineTemplateResourceSpec = z.object({
     .describe('What is made from the template.'),
 });
 
+/** Written by people, not by the operator: a host's size is known only once it was reached. */
 export const remoteMachineTemplateStatus = z.object({
   capacity: z
-    .record(z.string(), z.union([z.string(), z.int()]))
+    .record(z.string(), z.union([z.string(), z.int()]).meta({ 'x-kubernetes-int-or-string': true }))
     .optional()
     .describe('Resources of a machine made from the template, for autoscaling from zero.'),
   nodeInfo: z

@@ -23,7 +23,11 @@ export const condition = z
   .describe('One aspect of the current state (metav1.Condition).');
 export type Condition = z.infer<typeof condition>;
 
-export const conditions = z.array(condition).max(32).describe('Conditions of the object.');
+export const conditions = z
+  .array(condition)
+  .max(32)
+  .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] })
+  .describe('Conditions of the object, one a type.');
 
 export const initialization = z
   .object({ provisioned: z.boolean().optional().describe('True once provisioning has completed; it never turns back.') })
@@ -69,7 +73,7 @@ export const remoteMachineStatus = z.object({
   ready: z.boolean().optional().describe('True once the machine is provisioned (v1beta1 contract).'),
   initialization: initialization.optional(),
   addresses: z.array(machineAddress).max(32).optional().describe('Addresses of the machine.'),
-  failureDomain: z.string().max(256).optional().describe('Failure domain of the host.'),
+  failureDomain: z.string().max(256).optional().describe('Failure domain of the host; the Machine takes it over.'),
   bootstrap: bootstrapStatus.optional(),
   host: hostFacts.optional(),
   conditions: conditions.optional(),
@@ -91,15 +95,20 @@ export const pooledRemoteMachineStatus = z.object({
   conditions: conditions.optional(),
 });
 
-export const failureDomain = z.object({
+const failureDomain = z.object({
   name: z.string().min(1).max(256).describe('Name of the failure domain.'),
   controlPlane: z.boolean().optional().describe('Whether control plane machines may be placed in it.'),
   attributes: z.record(z.string(), z.string()).optional().describe('Further properties of it.'),
 });
 
+export const failureDomains = z
+  .array(failureDomain)
+  .max(100)
+  .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] });
+
 export const remoteClusterStatus = z.object({
   ready: z.boolean().optional().describe('True once the infrastructure is ready (v1beta1 contract).'),
   initialization: initialization.optional(),
-  failureDomains: z.array(failureDomain).max(100).optional().describe('Failure domains that machines may be placed in.'),
+  failureDomains: failureDomains.optional().describe('Failure domains that machines may be placed in.'),
   conditions: conditions.optional(),
 });

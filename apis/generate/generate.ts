@@ -1,0 +1,27 @@
+/** Every generated file, by its path in the repository. */
+import * as markdown from 'prettier/plugins/markdown';
+import * as yaml from 'prettier/plugins/yaml';
+import { format } from 'prettier/standalone';
+import { stringify } from 'yaml';
+import { GROUP } from '../infrastructure/group.ts';
+import { customResourceDefinition } from './crd.ts';
+import { KINDS } from './kinds.ts';
+import { apiReference, conditionsReference } from './reference.ts';
+
+const HEADER = '# Written by `npm run generate`. Do not edit.\n';
+
+export async function generate(): Promise<Map<string, string>> {
+  const files: [string, string][] = [
+    ...KINDS.map((kind): [string, string] => [
+      `manifests/crds/${GROUP}_${kind.plural}.yaml`,
+      HEADER + stringify(customResourceDefinition(kind), { aliasDuplicateObjects: false, lineWidth: 0 }),
+    ]),
+    ['docs/reference/api.md', apiReference(KINDS)],
+    ['docs/reference/conditions.md', conditionsReference()],
+  ];
+  return new Map(await Promise.all(files.map(async ([name, text]): Promise<[string, string]> => [name, await formatted(name, text)])));
+}
+
+/** As `npm run format` would leave it, so that the two never disagree. */
+const formatted = async (name: string, text: string): Promise<string> =>
+  format(text, { filepath: name, plugins: [markdown, yaml], printWidth: 140, singleQuote: true });
