@@ -1,0 +1,133 @@
+/** The kustomize bases, as kubectl builds them. */
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { parseAllDocuments } from 'yaml';
+import type { z } from 'zod';
+import { KINDS } from './kinds.ts';
+
+const manifests = path.join(__dirname, '../../manifests');
+
+interface Manifest {
+  apiVersion: string;
+  kind: string;
+  metadata: { name: string; namespace?: string; labels?: Record<string, string> };
+  [field: string]: unknown;
+}
+
+const parse = (text: string): Manifest[] => parseAllDocuments(text).map((document) => document.toJS() as Manifest);
+const build = (base: string): Manifest[] => parse(execFileSync('kubectl', ['kustomize', path.join(manifests, base)], { encoding: 'utf8' }));
+const names = (objects: Manifest[]): string[] => objects.map(({ kind, metadata }) => `${kind}/${metadata.name}`).sort();
+
+test.each(['crds', 'rbac', 'manager', 'policy'])('%s builds, and default holds all of it', (base) => {
+  const objects = build(base);
+  expect(objects.length).toBeGreaterThan(0);
+  expect(names(build('default'))).toEqual(expect.arrayContaining(names(objects)));
+});
+
+describe('default', () => {
+  const objects = build('default');
+  const find = (kind: string): Manifest => objects.find((object) => object.kind === kind)!;
+
+  test('is one namespace and labels everything for clusterctl', () => {
+    const namespaces = objects.filter(({ kind }) => kind === 'Namespace');
+    expect(names(namespaces)).toEqual(['Namespace/cluster-api-provider-remote-system']);
+    for (const { metadata } of objects) {
+      expect([undefined, 'cluster-api-provider-remote-system']).toContain(metadata.namespace);
+      expect(metadata.labels).toMatchObject({ 'cluster.x-k8s.io/provider': 'infrastructure-remote' });
+    }
+  });
+
+  test('cluster-scoped objects carry the prefix that clusterctl delete looks for', () => {
+    const clusterWide = objects.filter(
+      ({ kind, metadata }) => metadata.namespace === undefined && !['Namespace', 'CustomResourceDefinition'].includes(kind),
+    );
+    expect(clusterWide.length).toBe(4);
+    for (const { metadata } of clusterWide) expect(metadata.name).toMatch(/^cluster-api-provider-remote-system-/);
+  });
+
+  test('gives the manager these rights and no more', () => {
+    const rules = find('ClusterRole').rules as { apiGroups: string[]; resources: string[]; verbs: string[] }[];
+    const rights = rules.flatMap(({ apiGroups, resources, verbs }) =>
+      apiGroups.flatMap((group) => resources.map((resource) => `${resource}.${group}: ${verbs.join(' ')}`)),
+    );
+    const own = 'infrastructure.cluster.x-k8s.io';
+    expect(rights.sort()).toEqual(
+      [
+        ...['remoteclusters', 'remotemachines', 'pooledremotemachines'].flatMap((plural) => [
+          `${plural}.${own}: get list watch patch`,
+          `${plural}/status.${own}: patch`,
+        ]),
+        'clusters.cluster.x-k8s.io: get list watch',
+        'machines.cluster.x-k8s.io: get list watch patch',
+        'secrets.: get',
+        'configmaps.: get',
+        'events.events.k8s.io: create patch',
+      ].sort(),
+    );
+    expect(find('Role').rules).toEqual([{ apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] }]);
+  });
+
+  test('runs the manager without privileges, as the namespace demands', () => {
+    const { template } = find('Deployment').spec as {
+      template: { spec: { securityContext: object; serviceAccountName: string; containers: { name: string; securityContext: object }[] } };
+    };
+    expect(template.spec.serviceAccountName).toBe(find('ServiceAccount').metadata.name);
+    expect(template.spec.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
+    expect(template.spec.containers.map(({ name }) => name)).toEqual(['manager']);
+    expect(template.spec.containers[0]!.securityContext).toEqual({
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    });
+    expect(find('Namespace').metadata.labels).toMatchObject({ 'pod-security.kubernetes.io/enforce': 'restricted' });
+  });
+});
+
+describe('samples', () => {
+  const files = readdirSync(path.join(manifests, 'samples')).filter((file) => file.endsWith('.yaml'));
+  const objects = files.flatMap((file) =>
+    parse(readFileSync(path.join(manifests, 'samples', file), 'utf8')).map((object) => ({ file, object })),
+  );
+  const own = objects.filter(({ object }) => object.apiVersion.startsWith('infrastructure.cluster.x-k8s.io/'));
+
+  test.each(own.map(({ file, object }) => [file, object.kind, object.metadata.name, object] as const))(
+    '%s: %s %s is accepted whole',
+    (...row) => {
+      const object = row[3];
+      const spec = KINDS.find(({ kind }) => kind === object.kind)!.spec as z.ZodObject;
+      // The API server drops a null, such as the seed's `spec:`, before it validates.
+      expect(deepStrict(spec, object.spec ?? {})).toEqual([]);
+    },
+  );
+
+  test('every key that is referred to is there, and labelled so that clusterctl move takes it along', () => {
+    const secrets = new Map(
+      objects.filter(({ object }) => object.kind === 'Secret').map(({ object }) => [object.metadata.name, object.metadata.labels ?? {}]),
+    );
+    const referred = own.flatMap(({ object }) =>
+      [...JSON.stringify(object).matchAll(/"sshKeyRef":\{"name":"([^"]+)"\}/g)].map((match) => match[1]!),
+    );
+    expect(referred.length).toBeGreaterThan(0);
+    for (const name of referred) expect({ name, ...secrets.get(name) }).toMatchObject({ name, 'clusterctl.cluster.x-k8s.io/move': '' });
+  });
+});
+
+/** Faults of a value, unknown fields among them: what kubectl apply would warn of or be refused for. */
+function deepStrict(schema: z.ZodObject, value: unknown): string[] {
+  const result = schema.safeParse(value);
+  if (!result.success) return result.error.issues.map(({ path: at, message }) => `${at.join('.')}: ${message}`);
+  const kept = JSON.stringify(sorted(result.data));
+  const given = JSON.stringify(sorted(value));
+  return kept === given ? [] : [`unknown fields: ${given} is kept as ${kept}`];
+}
+
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .sort(([a], [b]) => a.localeCompare(b))
+      .map(([key, child]) => [key, sorted(child)]),
+  );
+}
