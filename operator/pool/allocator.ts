@@ -1,0 +1,319 @@
+/**
+ * Binds machines to entries and frees them: two guarded writes, first the machine, then the entry's status. The machine's
+ * write names the entry for good (it survives a move, where status does not); the entry's write decides who has it.
+ */
+import { randomBytes } from 'node:crypto';
+import { ANNOTATION, ENTRY_FINALIZER, MACHINE_FINALIZER } from '../../apis/infrastructure/group.ts';
+import { CONDITION, REASON, type Reason } from '../../apis/infrastructure/conditions.ts';
+import type { ConnectionSpec } from '../../apis/infrastructure/connection.ts';
+import type { PooledRemoteMachine, RemoteMachine } from '../../apis/infrastructure/kinds.ts';
+import { POOLED_REMOTE_MACHINES, REMOTE_MACHINES } from '../../apis/infrastructure/resources.ts';
+import { keyOf } from '../../apis/meta.ts';
+import type { Client } from '../framework/types.ts';
+import { choose, duplicateOf, machineOn, type View, wantedIdentity } from './choose.ts';
+import { entryStatus, type EntryMark } from './entry-status.ts';
+import { identityOfMachine } from './identity.ts';
+import { type EntryCache, type MachineCache, obstacle } from './indexes.ts';
+import { inherited } from './metadata.ts';
+
+export type Reservation =
+  /** The machine has its host. `entry` undefined: it names the host itself, or its entry was deleted and the copy serves. */
+  | { kind: 'reserved'; machine: RemoteMachine; entry: PooledRemoteMachine | undefined }
+  /** Nothing is bound; `terminal` for input that only a person can mend. */
+  | { kind: 'none'; terminal: boolean; reason: Reason; message: string };
+
+export interface ReserveOptions {
+  failureDomain: string | undefined;
+  /** A run is about to start: give the machine a run ID in the same write if it has none. */
+  startRun: boolean;
+}
+
+const none = (terminal: boolean, reason: Reason, message: string): Reservation => ({ kind: 'none', terminal, reason, message });
+
+/** `[a-z0-9-]{1,63}`, unique for ever: the machine's name for people, and 64 random bits. */
+export function newRunID(machineName: string): string {
+  const name = machineName.toLowerCase().replace(/[^a-z0-9-]/g, '-');
+  return `${name.slice(0, 40).replace(/-+$/, '')}-${randomBytes(8).toString('hex')}`;
+}
+
+const namespaceOf = (machine: RemoteMachine): string => machine.metadata.namespace ?? '';
+
+/** Whether the entry's status names the machine; one without a UID is of the peer or of a restored backup, and is known by name. */
+export function names(entry: PooledRemoteMachine, machine: Pick<RemoteMachine, 'metadata'>): boolean {
+  const ref = entry.status?.machineRef;
+  if (entry.status?.reserved !== true || ref === undefined) return false;
+  if (ref.uid !== undefined) return ref.uid === machine.metadata.uid;
+  return ref.name === machine.metadata.name && ref.namespace === machine.metadata.namespace;
+}
+
+export class Allocator {
+  readonly #client: Client;
+  readonly #entries: EntryCache;
+  readonly #machines: MachineCache;
+  /** Entry key -> UID of the machine whose binding is being written, so that two reconciles at once don't race for one entry. */
+  readonly #assumed = new Map<string, string>();
+  /** Entry key -> when its host last could not be reached, in ms since the process started. */
+  readonly #unreachable = new Map<string, number>();
+  /** UID of a machine -> key of the entry that this process bound it to and to whose host nothing has been sent yet. */
+  readonly #untouched = new Map<string, string>();
+
+  constructor(client: Client, entries: EntryCache, machines: MachineCache) {
+    this.#client = client;
+    this.#entries = entries;
+    this.#machines = machines;
+  }
+
+  /**
+   * Makes sure that the machine has a host. Idempotent: what is bound stays bound, a binding half written is completed.
+   * Rejects with ApiError 409 where somebody else wrote first; the caller reads again.
+   */
+  async reserve(machine: RemoteMachine, options: ReserveOptions): Promise<Reservation> {
+    const name = machine.metadata.annotations?.[ANNOTATION.poolEntry] ?? this.#peerBinding(machine);
+    if (name !== undefined) return this.#complete(machine, name, options);
+    if (machine.spec?.pool !== undefined) return this.#bindFromPool(machine, machine.spec.pool, options);
+    if (machine.spec?.address !== undefined) return this.#takeAddress(machine, options);
+    return none(true, REASON.NoPoolOrAddress, 'Set spec.pool to take a host from a pool, or spec.address to name one');
+  }
+
+  /** Something is about to be sent to the machine's host: from now on it never gets another one. */
+  touch(machine: RemoteMachine): void {
+    this.#untouched.delete(machine.metadata.uid);
+  }
+
+  /**
+   * The machine's host could not be reached (and nothing was sent to it): binds the machine to another free entry and
+   * gives the old one back as unreachable. Undefined: there is no better one, or something may have been sent, and the
+   * machine stays where it is.
+   */
+  async moveOn(machine: RemoteMachine, options: ReserveOptions, mark: EntryMark): Promise<Reservation | undefined> {
+    const pool = machine.spec?.pool;
+    const key = this.#untouched.get(machine.metadata.uid);
+    if (key === undefined || pool === undefined) return undefined;
+    this.#unreachable.set(key, performance.now());
+    const choice = choose({ namespace: namespaceOf(machine), pool, failureDomain: options.failureDomain }, machine, this.#view());
+    if (choice.entry === undefined) return undefined;
+    const bound = await this.#bind(machine, choice.entry, { ...options, startRun: true });
+    const old = this.#entryByKey(key);
+    if (old !== undefined && names(old, machine)) await this.#writeStatus(old, { reserved: false, marks: [mark] });
+    return bound;
+  }
+
+  /** The machine is gone. */
+  forget(uid: string): void {
+    this.#untouched.delete(uid);
+  }
+
+  /** The host of an entry answered or did not; a free one that did not is passed over while another is free. */
+  reachable(entry: PooledRemoteMachine, yes: boolean): void {
+    if (yes) this.#unreachable.delete(keyOf(entry));
+    else this.#unreachable.set(keyOf(entry), performance.now());
+  }
+
+  /**
+   * Gives the entry back after a confirmed cleanup, if it still names the machine. `marks` are conditions written with it;
+   * the annotation that the quarantine left and our finalizer go in a second write.
+   */
+  async release(entry: PooledRemoteMachine, machine: Pick<RemoteMachine, 'metadata'>, marks: EntryMark[], hostKey?: string): Promise<void> {
+    let current = entry;
+    if (names(entry, machine)) current = await this.#writeStatus(entry, { reserved: false, marks });
+    await this.settle(current, hostKey);
+  }
+
+  /** Brings an entry's metadata in line with its status: finalizer while reserved, no quarantine once it is free, pinned host key. */
+  async settle(entry: PooledRemoteMachine, hostKey?: string): Promise<void> {
+    const finalizers = entry.metadata.finalizers ?? [];
+    const reserved = entry.status?.reserved === true;
+    const held = finalizers.includes(ENTRY_FINALIZER);
+    const annotations: Record<string, string | null> = {};
+    if (!reserved && entry.metadata.annotations?.[ANNOTATION.quarantined] !== undefined) annotations[ANNOTATION.quarantined] = null;
+    if (hostKey !== undefined && entry.metadata.annotations?.[ANNOTATION.hostKey] !== hostKey) annotations[ANNOTATION.hostKey] = hostKey;
+    const wanted = reserved ? [...finalizers, ENTRY_FINALIZER] : finalizers.filter((f) => f !== ENTRY_FINALIZER);
+    // A finalizer can't be added to an object that is being deleted.
+    const change = reserved !== held && !(reserved && entry.metadata.deletionTimestamp !== undefined);
+    if (!change && Object.keys(annotations).length === 0) return;
+    const { resourceVersion } = entry.metadata;
+    const metadata = {
+      resourceVersion,
+      ...(Object.keys(annotations).length > 0 && { annotations }),
+      ...(change && { finalizers: wanted }),
+    };
+    await this.#client.patch(
+      POOLED_REMOTE_MACHINES,
+      { namespace: entry.metadata.namespace ?? '', name: entry.metadata.name },
+      { metadata },
+    );
+  }
+
+  /** Keeps the entry from being handed out until its own controller has confirmed a cleanup of the run. */
+  async quarantine(entry: PooledRemoteMachine, runID: string, mark: EntryMark): Promise<PooledRemoteMachine> {
+    const ref = { namespace: entry.metadata.namespace ?? '', name: entry.metadata.name };
+    const metadata = { annotations: { [ANNOTATION.quarantined]: runID } };
+    const noted = await this.#client.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, ref, { metadata });
+    return this.#writeStatus(noted, { reserved: true, marks: [mark] });
+  }
+
+  /** The entry that the machine is bound to, while it exists. */
+  entryOf(machine: RemoteMachine): PooledRemoteMachine | undefined {
+    const name = machine.metadata.annotations?.[ANNOTATION.poolEntry] ?? this.#peerBinding(machine);
+    return name === undefined ? undefined : this.#entries.get(namespaceOf(machine), name);
+  }
+
+  #view(): View {
+    return {
+      entries: this.#entries,
+      machines: this.#machines,
+      assumed: (key) => this.#assumed.get(key),
+      unreachableSince: (entry) => this.#unreachable.get(keyOf(entry)) ?? (saysUnreachable(entry) ? Number.MIN_VALUE : 0),
+    };
+  }
+
+  #entryByKey(key: string): PooledRemoteMachine | undefined {
+    const [namespace = '', name = ''] = key.split('/');
+    return this.#entries.get(namespace, name);
+  }
+
+  /** The peer binds in the entry's status alone: an entry of the pool that names the machine is its own. */
+  #peerBinding(machine: RemoteMachine): string | undefined {
+    const identity = machine.spec?.pool === undefined ? undefined : identityOfMachine(machine);
+    if (identity === undefined) return undefined;
+    return this.#entries.byIndex('identity', identity).find((entry) => names(entry, machine))?.metadata.name;
+  }
+
+  async #complete(machine: RemoteMachine, name: string, options: ReserveOptions): Promise<Reservation> {
+    const entry = this.#entries.get(namespaceOf(machine), name);
+    if (entry === undefined) {
+      if (machine.spec?.address !== undefined) return this.#reserved(machine, undefined, options);
+      return none(false, REASON.WaitingForHost, `PooledRemoteMachine ${name}, to which the machine is bound, does not exist`);
+    }
+    if (names(entry, machine)) return this.#reserved(machine, entry, options);
+    if (entry.status?.reserved !== true || this.#refIsGone(entry, machine)) {
+      const named = await this.#named(machine, entry, options);
+      return { kind: 'reserved', machine: named, entry: await this.#claimEntry(entry, named) };
+    }
+    const holder = entry.status.machineRef;
+    const other = `PooledRemoteMachine ${name} is reserved by RemoteMachine ${holder?.namespace ?? '?'}/${holder?.name ?? '?'}`;
+    if (machine.spec?.pool === undefined || this.#mayBeTouched(machine)) return none(false, REASON.DuplicateHost, other);
+    return this.#bindFromPool(machine, machine.spec.pool, options);
+  }
+
+  /** A restored or moved machine has a new UID: the reference that has its name and another UID is its own old one. */
+  #refIsGone(entry: PooledRemoteMachine, machine: RemoteMachine): boolean {
+    const ref = entry.status?.machineRef;
+    return ref === undefined || (ref.name === machine.metadata.name && ref.namespace === machine.metadata.namespace);
+  }
+
+  /** Only this process knows that nothing was sent; of what an earlier one did nothing is assumed. */
+  #mayBeTouched(machine: RemoteMachine): boolean {
+    return machine.metadata.annotations?.[ANNOTATION.runID] !== undefined && !this.#untouched.has(machine.metadata.uid);
+  }
+
+  async #bindFromPool(machine: RemoteMachine, pool: string, options: ReserveOptions): Promise<Reservation> {
+    const bound = machine.metadata.annotations?.[ANNOTATION.poolEntry] !== undefined;
+    const identity = bound ? undefined : wantedIdentity(machine);
+    const wanted = { namespace: namespaceOf(machine), pool, failureDomain: options.failureDomain, identity };
+    const choice = choose(wanted, machine, this.#view());
+    if (choice.entry === undefined) return none(choice.reason === REASON.AddressNotInPool, choice.reason, choice.message);
+    return this.#bind(machine, choice.entry, options);
+  }
+
+  async #bind(machine: RemoteMachine, entry: PooledRemoteMachine, options: ReserveOptions): Promise<Reservation> {
+    const key = keyOf(entry);
+    this.#assumed.set(key, machine.metadata.uid);
+    try {
+      const named = await this.#named(machine, entry, options);
+      const claimed = await this.#claimEntry(entry, named);
+      this.#untouched.set(machine.metadata.uid, key);
+      return { kind: 'reserved', machine: named, entry: claimed };
+    } finally {
+      this.#assumed.delete(key);
+    }
+  }
+
+  /** First write: finalizer, run ID, the entry's name and values, its labels and annotations. */
+  async #named(machine: RemoteMachine, entry: PooledRemoteMachine | undefined, options: ReserveOptions): Promise<RemoteMachine> {
+    const { annotations = {}, finalizers = [], resourceVersion } = machine.metadata;
+    const add: Record<string, string> = {};
+    if (entry !== undefined && annotations[ANNOTATION.poolEntry] !== entry.metadata.name) add[ANNOTATION.poolEntry] = entry.metadata.name;
+    if (options.startRun && annotations[ANNOTATION.runID] === undefined && machine.spec?.providerID === undefined) {
+      add[ANNOTATION.runID] = newRunID(machine.metadata.name);
+    }
+    const meta = entry === undefined ? {} : inherited(entry.metadata, machine.metadata);
+    const rebind = add[ANNOTATION.poolEntry] !== undefined;
+    const lacksFinalizer = !finalizers.includes(MACHINE_FINALIZER) && machine.metadata.deletionTimestamp === undefined;
+    if (!rebind && !lacksFinalizer && Object.keys(add).length === 0) return machine;
+    const metadata = {
+      resourceVersion,
+      ...(lacksFinalizer && { finalizers: [...finalizers, MACHINE_FINALIZER] }),
+      ...(rebind && meta.labels && { labels: meta.labels }),
+      annotations: { ...(rebind && meta.annotations), ...add },
+    };
+    const spec =
+      rebind && entry?.spec !== undefined && machine.spec?.providerID === undefined ? this.#copy(machine, entry.spec.machine) : undefined;
+    const ref = { namespace: namespaceOf(machine), name: machine.metadata.name };
+    return this.#client.patch<RemoteMachine>(REMOTE_MACHINES, ref, { metadata, ...(spec && { spec }) });
+  }
+
+  /** The entry's values, without what an entry that the machine was bound to before had and this one has not. */
+  #copy(machine: RemoteMachine, values: ConnectionSpec): object {
+    const before = this.entryOf(machine)?.spec?.machine ?? {};
+    return { ...Object.fromEntries(Object.keys(before).map((key) => [key, null])), ...values };
+  }
+
+  /** Second write: the entry names the machine. */
+  async #claimEntry(entry: PooledRemoteMachine, machine: RemoteMachine): Promise<PooledRemoteMachine> {
+    const { name, uid } = machine.metadata;
+    return this.#writeStatus(entry, {
+      reserved: true,
+      machineRef: { name, namespace: namespaceOf(machine), uid },
+      marks: [{ type: CONDITION.Ready, status: 'True', reason: REASON.Reserved, message: `Reserved by RemoteMachine ${name}` }],
+    });
+  }
+
+  async #reserved(machine: RemoteMachine, entry: PooledRemoteMachine | undefined, options: ReserveOptions): Promise<Reservation> {
+    return { kind: 'reserved', machine: await this.#named(machine, entry, options), entry };
+  }
+
+  /** A machine that names its host itself: served unless another object with that host is in use or older. */
+  async #takeAddress(machine: RemoteMachine, options: ReserveOptions): Promise<Reservation> {
+    if (machine.metadata.annotations?.[ANNOTATION.runID] === undefined && machine.spec?.providerID === undefined) {
+      const other = this.#otherOnHostOf(machine);
+      if (other !== undefined) return none(false, REASON.DuplicateHost, other);
+    }
+    return this.#reserved(machine, undefined, options);
+  }
+
+  #otherOnHostOf(machine: RemoteMachine): string | undefined {
+    const identity = identityOfMachine(machine) ?? '';
+    const before = (other: RemoteMachine): boolean =>
+      other.metadata.annotations?.[ANNOTATION.runID] !== undefined ||
+      other.spec?.providerID !== undefined ||
+      other.metadata.creationTimestamp < machine.metadata.creationTimestamp ||
+      (other.metadata.creationTimestamp === machine.metadata.creationTimestamp && keyOf(other) < keyOf(machine));
+    const rival = this.#machines
+      .byIndex('identity', identity)
+      .find((other) => other.metadata.uid !== machine.metadata.uid && before(other));
+    if (rival !== undefined) return `RemoteMachine ${keyOf(rival)} has the same host ${identity}; waiting until it is gone`;
+    const entry = this.#entries.byIndex('identity', identity).find((e) => ['reserved', 'quarantined'].includes(obstacle(e) ?? ''));
+    if (entry === undefined || names(entry, machine)) return undefined;
+    return `PooledRemoteMachine ${keyOf(entry)} is the same host ${identity} and is in use; waiting until it is free`;
+  }
+
+  async #writeStatus(
+    entry: PooledRemoteMachine,
+    change: { reserved: boolean; machineRef?: NonNullable<PooledRemoteMachine['status']>['machineRef']; marks: EntryMark[] },
+  ): Promise<PooledRemoteMachine> {
+    const { namespace = '', name, resourceVersion } = entry.metadata;
+    const status = entryStatus(entry, change);
+    return this.#client.patch<PooledRemoteMachine>(
+      POOLED_REMOTE_MACHINES,
+      { namespace, name },
+      { metadata: { resourceVersion }, status },
+      { subresource: 'status' },
+    );
+  }
+}
+
+const saysUnreachable = (entry: PooledRemoteMachine): boolean =>
+  entry.status?.conditions?.some((c) => c.type === CONDITION.Reachable && c.status === 'False') === true;
+
+export { duplicateOf, machineOn };

@@ -1,0 +1,34 @@
+/** Which host an object means: address:port, IPv6 in brackets, with the bastions before it. Two objects with one identity mean one host. */
+import { DEFAULT_PORT } from '../../apis/infrastructure/connection.ts';
+import type { PooledRemoteMachine, RemoteMachine } from '../../apis/infrastructure/kinds.ts';
+
+interface Endpoint {
+  address: string;
+  port?: number | undefined;
+}
+
+/** `address:port` with IPv6 in brackets; names in lower case. */
+export function endpointOf({ address, port }: Endpoint): string {
+  const bare = address.replace(/^\[(.*)\]$/, '$1').toLowerCase();
+  return `${bare.includes(':') ? `[${bare}]` : bare}:${port ?? DEFAULT_PORT}`;
+}
+
+/** Hosts behind different bastions may share an address, so the bastions are part of it. */
+export function identityOf(host: Endpoint & { bastions?: Endpoint[] | undefined }): string {
+  return [...(host.bastions ?? []), host].map(endpointOf).join('>');
+}
+
+export function identityOfMachine(machine: RemoteMachine): string | undefined {
+  const spec = machine.spec;
+  return spec?.address === undefined ? undefined : identityOf({ ...spec, address: spec.address });
+}
+
+export function identityOfEntry(entry: PooledRemoteMachine): string | undefined {
+  return entry.spec === undefined ? undefined : identityOf(entry.spec.machine);
+}
+
+/** The provider ID of a host, `remote-machine://<address>:<port>`; the address as it was given, so that it is the peer's for the peer's objects. */
+export function providerIDOf({ address, port }: Endpoint): string {
+  const bare = address.replace(/^\[(.*)\]$/, '$1');
+  return `remote-machine://${bare.includes(':') ? `[${bare}]` : bare}:${port ?? DEFAULT_PORT}`;
+}
