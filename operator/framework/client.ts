@@ -1,78 +1,266 @@
+/** The Kubernetes API as this operator uses it: get, create, merge patch, delete, and list and watch for the informers. */
+import type http from 'node:http';
 import type { KubernetesObject } from '../../apis/meta.ts';
-import type { Client, Logger, ObjectName, Resource } from './types.ts';
+import { Transport, readBody, readLines, type ServerAccess } from './http.ts';
 import type { Metrics } from './metrics.ts';
+import { ApiError, type Client, type Logger, type ObjectName, type Resource } from './types.ts';
 
-/** What a connection to the API server is made with. PEM texts; `headers` holds Authorization. */
-export interface Credentials {
-  headers: Record<string, string>;
-  ca?: string | Buffer;
-  cert?: string | Buffer;
-  key?: string | Buffer;
-  servername?: string;
-  rejectUnauthorized?: boolean;
-}
-export interface ServerAccess {
-  /** Base URL, https or http, possibly with a path. */
-  server: string;
-  /** Called for every request; must be quick when nothing changed. */
-  credentials(): Promise<Credentials>;
-}
 export interface ListOptions {
+  /** Not set: all namespaces. */
   namespace?: string | undefined;
   labelSelector?: string | undefined;
 }
+
 export interface List<T> {
   metadata: { resourceVersion: string; continue?: string };
   items: T[];
 }
+
+/** An ERROR's object is a Status; a BOOKMARK's has nothing but metadata.resourceVersion. */
 export interface WatchEvent<T> {
   type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
   object: T;
 }
+
 export interface ApiClientOptions {
   access: ServerAccess;
   /** Of the manager, for the User-Agent. */
   version: string;
   log: Logger;
   metrics?: Pick<Metrics, 'clientRequest'>;
-  /** Milliseconds for one request. Default 30,000. */
+  /** Milliseconds for a request and for each pause within its answer. Default 30,000. */
   timeout?: number;
 }
-export declare class ApiClient implements Client {
-  constructor(options: ApiClientOptions);
-  get<T extends KubernetesObject>(resource: Resource, name: ObjectName, signal?: AbortSignal): Promise<T>;
-  create<T extends KubernetesObject>(resource: Resource, object: Partial<T>, signal?: AbortSignal): Promise<T>;
-  patch<T extends KubernetesObject>(
+
+/** How often and how long in all a request waits for Retry-After before the caller hears of it. */
+const MAX_RETRIES = 5;
+const MAX_WAIT = 30_000;
+
+interface Call {
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  path: string;
+  body?: object;
+  contentType?: string;
+  signal?: AbortSignal | undefined;
+}
+
+type Sink = (resource: Resource, object: KubernetesObject) => void;
+
+export class ApiClient implements Client {
+  readonly #transport: Transport;
+  readonly #options: ApiClientOptions;
+  readonly #headers: Record<string, string>;
+  readonly #timeout: number;
+  readonly #sinks: Sink[] = [];
+
+  constructor(options: ApiClientOptions) {
+    this.#options = options;
+    this.#transport = new Transport(options.access);
+    this.#timeout = options.timeout ?? 30_000;
+    const agent = `cluster-api-provider-remote/${options.version} (${process.platform}/${process.arch}) node/${process.versions.node}`;
+    this.#headers = { Accept: 'application/json', 'User-Agent': agent };
+  }
+
+  get<T extends KubernetesObject>(resource: Resource, name: ObjectName, signal?: AbortSignal): Promise<T> {
+    return this.#call<T>({ method: 'GET', path: pathOf(resource, name), signal });
+  }
+
+  async create<T extends KubernetesObject>(resource: Resource, object: Partial<T>, signal?: AbortSignal): Promise<T> {
+    const path = pathOf(resource, { namespace: object.metadata?.namespace });
+    const body = { apiVersion: groupVersion(resource), kind: resource.kind, ...object };
+    return this.#written(resource, await this.#call<T>({ method: 'POST', path, body, signal }));
+  }
+
+  async patch<T extends KubernetesObject>(
     resource: Resource,
     name: ObjectName,
     body: object,
-    options?: { subresource?: 'status'; signal?: AbortSignal },
-  ): Promise<T>;
-  delete(
+    { subresource, signal }: { subresource?: 'status'; signal?: AbortSignal } = {},
+  ): Promise<T> {
+    const path = pathOf(resource, name) + (subresource === undefined ? '' : `/${subresource}`);
+    return this.#written(
+      resource,
+      await this.#call<T>({ method: 'PATCH', path, body, contentType: 'application/merge-patch+json', signal }),
+    );
+  }
+
+  async delete(
     resource: Resource,
     name: ObjectName,
     preconditions?: { uid?: string; resourceVersion?: string },
     signal?: AbortSignal,
-  ): Promise<void>;
-  getPath<T>(path: string, signal?: AbortSignal): Promise<T>;
+  ): Promise<void> {
+    const options = preconditions === undefined ? {} : { preconditions };
+    const body = { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Background', ...options };
+    await this.#call({ method: 'DELETE', path: pathOf(resource, name), body, signal });
+  }
+
+  /** Any other JSON that the server has, such as discovery documents. */
+  getPath<T>(path: string, signal?: AbortSignal): Promise<T> {
+    return this.#call<T>({ method: 'GET', path, signal });
+  }
+
+  /** One page of a list; `continue` comes from the page before it. ApiError 410 if that page is too long ago. */
   listPage<T extends KubernetesObject>(
     resource: Resource,
     options: ListOptions & { limit: number; continue?: string | undefined },
     signal?: AbortSignal,
-  ): Promise<List<T>>;
-  watch<T extends KubernetesObject>(
+  ): Promise<List<T>> {
+    const { namespace, ...query } = options;
+    return this.#call<List<T>>({ method: 'GET', path: pathOf(resource, { namespace }) + queryOf(query), signal });
+  }
+
+  /**
+   * Events after `resourceVersion`, as they come. Ends when the server ends the watch, usually after timeoutSeconds; throws an ApiError
+   * when the connection breaks or is silent for longer than that, and the signal's reason when aborted.
+   */
+  async *watch<T extends KubernetesObject>(
     resource: Resource,
     options: ListOptions & { resourceVersion: string; timeoutSeconds: number },
     signal?: AbortSignal,
-  ): AsyncGenerator<WatchEvent<T>>;
+  ): AsyncGenerator<WatchEvent<T>> {
+    const { namespace, ...query } = options;
+    const path = pathOf(resource, { namespace }) + queryOf({ watch: true, allowWatchBookmarks: true, ...query });
+    const { response, where } = await this.#send({ method: 'GET', path, signal });
+    try {
+      for await (const line of readLines(response, where, options.timeoutSeconds * 1000 + this.#timeout)) {
+        yield parse<WatchEvent<T>>(line, where);
+      }
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    }
+  }
+
   /** `sink` is called with every object that create and patch return. Informers register themselves. */
-  onWritten(sink: (resource: Resource, object: KubernetesObject) => void): void;
-  close(): void;
+  onWritten(sink: Sink): void {
+    this.#sinks.push(sink);
+  }
+
+  /** Closes idle connections. */
+  close(): void {
+    this.#transport.close();
+  }
+
+  #written<T extends KubernetesObject>(resource: Resource, object: T): T {
+    for (const sink of this.#sinks) sink(resource, object);
+    return object;
+  }
+
+  async #call<T>(call: Call): Promise<T> {
+    const { response, where } = await this.#send(call);
+    return parse<T>(await this.#body(response, where, call.signal), where);
+  }
+
+  /** The answer to a request that succeeded. The one place that waits for Retry-After. */
+  async #send(call: Call): Promise<{ response: http.IncomingMessage; where: string }> {
+    const where = `${call.method} ${call.path.replace(/\?.*/, '')}`;
+    const deadline = performance.now() + MAX_WAIT;
+    for (let retries = 0; ; retries++) {
+      const response = await this.#exchange(call);
+      const status = response.statusCode ?? 0;
+      if (status >= 200 && status < 300) return { response, where };
+      const error = failure(where, status, response.headers['retry-after'], await this.#body(response, where, call.signal));
+      const wait = error.retryAfter;
+      if (wait === undefined || retries >= MAX_RETRIES || performance.now() + wait > deadline) throw error;
+      this.#options.log.debug('the API server asks to wait', { request: where, status, milliseconds: wait });
+      await sleep(wait, call.signal);
+    }
+  }
+
+  async #exchange({ method, path, body, contentType, signal }: Call): Promise<http.IncomingMessage> {
+    const text = body === undefined ? undefined : JSON.stringify(body);
+    const content = text !== undefined && {
+      'Content-Type': contentType ?? 'application/json',
+      'Content-Length': String(Buffer.byteLength(text)),
+    };
+    const headers = { ...this.#headers, ...content };
+    try {
+      const response = await this.#transport.send({ method, path, headers, body: text, timeout: this.#timeout, signal });
+      this.#options.metrics?.clientRequest(method, response.statusCode ?? 0);
+      return response;
+    } catch (error) {
+      if (signal?.aborted !== true) this.#options.metrics?.clientRequest(method, '<error>');
+      throw error;
+    }
+  }
+
+  async #body(response: http.IncomingMessage, where: string, signal: AbortSignal | undefined): Promise<string> {
+    try {
+      return await readBody(response, where, this.#timeout);
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw error;
+    }
+  }
 }
-/** The first of `preferred` that the server serves of `group`. Throws an error for people if it serves none of them. */
-export declare function servedVersion(
+
+const groupVersion = ({ group, version }: Resource): string => (group === '' ? version : `${group}/${version}`);
+
+/** Of the collection, or of the object if there is a name. */
+function pathOf(resource: Resource, { namespace, name }: { namespace?: string | undefined; name?: string }): string {
+  const scope = resource.namespaced && namespace !== undefined ? ['namespaces', namespace] : [];
+  if (resource.namespaced && name !== undefined && scope.length === 0)
+    throw new Error(`${resource.kind} ${name}: its namespace is missing`);
+  if (name === '') throw new Error(`${resource.kind}: the name is empty`);
+  const path = [...scope, resource.plural, ...(name === undefined ? [] : [name])].map(encodeURIComponent);
+  return `/${resource.group === '' ? 'api' : 'apis'}/${groupVersion(resource)}/${path.join('/')}`;
+}
+
+function queryOf(parameters: Record<string, string | number | boolean | undefined>): string {
+  const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== '');
+  return `?${new URLSearchParams(given.map(([key, value]) => [key, String(value)])).toString()}`;
+}
+
+function parse<T>(text: string, where: string): T {
+  try {
+    return JSON.parse(text) as T;
+  } catch (cause) {
+    throw new ApiError(0, 'InvalidAnswer', `${where}: the answer is not JSON`, undefined, cause);
+  }
+}
+
+/** From a meta/v1 Status, or from whatever a proxy in between said. */
+function failure(where: string, status: number, retryAfter: string | undefined, body: string): ApiError {
+  let answer: { reason?: string; message?: string } = {};
+  try {
+    answer = (JSON.parse(body) as typeof answer | null) ?? {};
+  } catch {
+    answer = { message: body.trim().slice(0, 200) };
+  }
+  const message = `${where}: ${status}: ${answer.message || answer.reason || 'no message'}`;
+  const asked = status === 429 || status === 503 ? milliseconds(retryAfter) : undefined;
+  return new ApiError(status, answer.reason || `HTTP${status}`, message, asked);
+}
+
+/** Retry-After is in seconds; the other form, a date, is not used by API servers. */
+const milliseconds = (seconds: string | undefined): number | undefined =>
+  seconds !== undefined && /^\d{1,6}$/.test(seconds) ? Number(seconds) * 1000 : undefined;
+
+async function sleep(wait: number, signal: AbortSignal | undefined): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, wait);
+  signal?.addEventListener('abort', () => resolve(), { once: true });
+  await promise;
+  clearTimeout(timer);
+  signal?.throwIfAborted();
+}
+
+/** The first of `preferred` that the server serves of `group`. Throws an Error for people if it serves none of them. */
+export async function servedVersion(
   client: Pick<ApiClient, 'getPath'>,
   group: string,
   preferred: readonly string[],
   signal?: AbortSignal,
-): Promise<string>;
+): Promise<string> {
+  const { versions } = await client.getPath<{ versions: { version: string }[] }>(`/apis/${group}`, signal).catch((error: unknown) => {
+    if (!(error instanceof ApiError) || error.status !== 404) throw error;
+    throw new Error(`the API server does not know the API group ${group}: are its CustomResourceDefinitions installed?`, { cause: error });
+  });
+  const served = versions.map(({ version }) => version);
+  const found = preferred.find((version) => served.includes(version));
+  if (found === undefined) {
+    throw new Error(`of the API group ${group} the API server serves ${served.join(', ')}, but one of ${preferred.join(', ')} is needed`);
+  }
+  return found;
+}

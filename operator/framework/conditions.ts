@@ -1,8 +1,38 @@
+/** Lists of metav1.Condition, changed as k8s.io/apimachinery's meta.SetStatusCondition does. */
 import type { Condition } from '../../apis/infrastructure/status.ts';
 
 export type NewCondition = Omit<Condition, 'lastTransitionTime'>;
-/** The list with `condition` in it; the same array if nothing changed. */
-export declare function setCondition(list: readonly Condition[] | undefined, condition: NewCondition, now: Date): Condition[];
-export declare function getCondition(list: readonly Condition[] | undefined, type: string): Condition | undefined;
-/** At most `max` characters, cut in the middle of a word if need be and marked with an ellipsis. */
-export declare function clip(text: string, max: number): string;
+
+/** Length that the schema of a condition's message allows. */
+const MAX_MESSAGE = 32_768;
+
+/**
+ * The list with `condition` in it, in place of one of its type or at the end. lastTransitionTime moves only with the status.
+ * The same array if nothing changed, so that `===` tells whether there is anything to write.
+ */
+export function setCondition(list: readonly Condition[] | undefined, condition: NewCondition, now: Date): Condition[] {
+  const old = getCondition(list, condition.type);
+  const next: Condition = {
+    ...condition,
+    message: clip(condition.message, MAX_MESSAGE),
+    lastTransitionTime: old?.status === condition.status ? old.lastTransitionTime : timestamp(now),
+  };
+  if (old !== undefined && same(old, next)) return list as Condition[];
+  return old === undefined ? [...(list ?? []), next] : (list ?? []).map((entry) => (entry === old ? next : entry));
+}
+
+export function getCondition(list: readonly Condition[] | undefined, type: string): Condition | undefined {
+  return list?.find((condition) => condition.type === type);
+}
+
+/** At most `max` UTF-16 units of text, the last one an ellipsis if something was cut; never half a surrogate pair. */
+export function clip(text: string, max: number): string {
+  if (text.length <= max) return text;
+  return text.slice(0, max - 1).replace(/[\uD800-\uDBFF]$/, '') + '…';
+}
+
+const same = (a: Condition, b: Condition): boolean =>
+  a.status === b.status && a.reason === b.reason && a.message === b.message && a.observedGeneration === b.observedGeneration;
+
+/** metav1.Time: whole seconds. */
+const timestamp = (time: Date): string => `${time.toISOString().slice(0, 19)}Z`;

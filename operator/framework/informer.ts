@@ -1,6 +1,8 @@
+/** Keeps a cache of one collection by list and watch, whatever happens to server, network and handlers. */
 import type { KubernetesObject } from '../../apis/meta.ts';
-import type { ApiClient } from './client.ts';
-import type { Cache, ChangeHandler, Logger, Resource } from './types.ts';
+import { ObjectStore } from './cache.ts';
+import type { ApiClient, WatchEvent } from './client.ts';
+import { ApiError, type Cache, type ChangeHandler, type Logger, type Resource } from './types.ts';
 
 export interface InformerOptions<T extends KubernetesObject> {
   client: Pick<ApiClient, 'listPage' | 'watch' | 'onWritten'>;
@@ -13,18 +15,165 @@ export interface InformerOptions<T extends KubernetesObject> {
   indexers?: Record<string, (object: T) => string[]>;
   /** Freezes objects deeply, so that a test finds who changes them. */
   freeze?: boolean;
+  /** Objects of one page of a list. Default 500. */
+  pageSize?: number;
+  /** Milliseconds between attempts after failures, doubling from base to max, with jitter. Default 500 and 30,000. */
+  retry?: { base: number; max: number };
+  /** Shortest time of a watch in seconds; up to half as much is added by chance. Default 120: a dead connection is found within minutes. */
+  watchSeconds?: number;
 }
-/** List and watch of one collection. */
-export declare class Informer<T extends KubernetesObject> implements Cache<T> {
-  constructor(options: InformerOptions<T>);
+
+/** A watch that ended in less, without an event, counts as failed: a server that ends each at once must not be asked without a pause. */
+const SHORT_WATCH = 1000;
+
+export class Informer<T extends KubernetesObject> implements Cache<T> {
   readonly resource: Resource;
-  /** Resolves once the first list is in the cache. */
+  /** Resolves once the first list is in the cache. Never rejects. */
   readonly synced: Promise<void>;
-  /** Runs until the signal aborts. Never rejects. */
-  run(signal: AbortSignal): Promise<void>;
-  get(namespace: string, name: string): T | undefined;
-  list(namespace?: string): T[];
-  byIndex(index: string, value: string): T[];
-  absorb(object: T): void;
-  onChange(handler: ChangeHandler<T>): void;
+  readonly #options: InformerOptions<T>;
+  readonly #store: ObjectStore<T>;
+  readonly #log: Logger;
+  readonly #setSynced: () => void;
+  readonly #retry: { base: number; max: number };
+  /** Where the next watch starts; undefined: a list is due. */
+  #version: string | undefined;
+  #failures = 0;
+
+  constructor(options: InformerOptions<T>) {
+    this.#options = options;
+    this.resource = options.resource;
+    this.#log = options.log.child({ informer: options.resource.plural });
+    this.#store = new ObjectStore({ ...options, log: this.#log });
+    this.#retry = options.retry ?? { base: 500, max: 30_000 };
+    ({ promise: this.synced, resolve: this.#setSynced } = Promise.withResolvers<void>());
+    options.client.onWritten((resource, object) => {
+      const { group, version, plural } = this.resource;
+      if (resource.group === group && resource.version === version && resource.plural === plural) this.absorb(object as T);
+    });
+  }
+
+  get(namespace: string, name: string): T | undefined {
+    return this.#store.get(namespace, name);
+  }
+  list(namespace?: string): T[] {
+    return this.#store.list(namespace);
+  }
+  byIndex(index: string, value: string): T[] {
+    return this.#store.byIndex(index, value);
+  }
+  onChange(handler: ChangeHandler<T>): void {
+    this.#store.onChange(handler);
+  }
+  absorb(object: T): void {
+    if (this.#selects(object)) this.#store.absorb(structuredClone(object));
+  }
+
+  /** Lists and watches until the signal aborts. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        if (this.#version === undefined) await this.#list(signal);
+        else await this.#watch(this.#version, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        await this.#recover(error, signal);
+      }
+    }
+  }
+
+  async #list(signal: AbortSignal): Promise<void> {
+    const objects: T[] = [];
+    let version = '';
+    let next: string | undefined;
+    do {
+      const options = { ...this.#selection(), limit: this.#options.pageSize ?? 500, continue: next };
+      const page = await this.#options.client.listPage<T>(this.resource, options, signal);
+      // Items of a list come without them.
+      const apiVersion = this.resource.group === '' ? this.resource.version : `${this.resource.group}/${this.resource.version}`;
+      for (const item of page.items) objects.push(Object.assign(item, { apiVersion, kind: this.resource.kind }));
+      version = page.metadata.resourceVersion;
+      next = page.metadata.continue;
+    } while (next);
+    this.#store.replace(objects, version);
+    this.#version = version;
+    this.#failures = 0;
+    this.#log.debug('listed', { objects: objects.length, resourceVersion: version });
+    this.#setSynced();
+  }
+
+  async #watch(resourceVersion: string, signal: AbortSignal): Promise<void> {
+    const start = performance.now();
+    const shortest = this.#options.watchSeconds ?? 120;
+    const timeoutSeconds = Math.ceil(shortest * (1 + Math.random() / 2));
+    let events = 0;
+    const options = { ...this.#selection(), resourceVersion, timeoutSeconds };
+    for await (const event of this.#options.client.watch<T>(this.resource, options, signal)) {
+      this.#take(event);
+      this.#failures = 0;
+      events++;
+    }
+    if (events === 0 && performance.now() - start < Math.min(SHORT_WATCH, shortest * 1000)) {
+      throw new ApiError(0, 'ShortWatch', 'the API server ended the watch at once');
+    }
+    this.#failures = 0;
+  }
+
+  #take({ type, object }: WatchEvent<T>): void {
+    switch (type) {
+      case 'ADDED':
+      case 'MODIFIED':
+        this.#store.put(object);
+        break;
+      case 'DELETED':
+        this.#store.remove(object);
+        break;
+      case 'BOOKMARK':
+        this.#store.saw(object.metadata.resourceVersion);
+        break;
+      case 'ERROR':
+        throw statusError(object);
+    }
+    this.#version = object.metadata.resourceVersion;
+  }
+
+  /** Decides where to go on and waits before it. The first 410 after a success is the ordinary course: it waits for nothing. */
+  async #recover(error: unknown, signal: AbortSignal): Promise<void> {
+    const expired = error instanceof ApiError && (error.status === 410 || error.reason === 'Expired' || error.reason === 'Gone');
+    if (expired) this.#version = undefined;
+    const fields = { error, from: this.#version ?? 'a new list' };
+    // One cut connection is nothing to wake people for.
+    if (this.#failures === 0) this.#log.debug('list or watch broke off; going on', fields);
+    else this.#log.warn('list or watch failed again', { ...fields, failures: this.#failures + 1 });
+    const full = expired && this.#failures === 0 ? 0 : Math.min(this.#retry.base * 2 ** this.#failures, this.#retry.max);
+    this.#failures++;
+    const asked = error instanceof ApiError ? (error.retryAfter ?? 0) : 0;
+    await pause(Math.max(asked, full * (0.5 + Math.random() / 2)), signal);
+  }
+
+  #selection(): { namespace?: string | undefined; labelSelector?: string | undefined } {
+    const terms = Object.entries(this.#options.matchLabels ?? {}).map(([name, value]) => `${name}=${value}`);
+    return { namespace: this.#options.namespace, labelSelector: terms.length === 0 ? undefined : terms.join(',') };
+  }
+
+  #selects({ metadata }: T): boolean {
+    const { namespace, matchLabels = {} } = this.#options;
+    if (namespace !== undefined && metadata.namespace !== namespace) return false;
+    return Object.entries(matchLabels).every(([name, value]) => metadata.labels?.[name] === value);
+  }
+}
+
+function statusError(status: unknown): ApiError {
+  const { code = 0, reason = 'Unknown', message = 'the watch failed' } = status as { code?: number; reason?: string; message?: string };
+  return new ApiError(code, reason, message);
+}
+
+/** Ends early when aborted. */
+async function pause(milliseconds: number, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const end = (): void => resolve();
+  const timer = setTimeout(end, milliseconds);
+  signal.addEventListener('abort', end, { once: true });
+  await promise;
+  clearTimeout(timer);
+  signal.removeEventListener('abort', end);
 }
