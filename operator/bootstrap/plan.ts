@@ -34,10 +34,15 @@ export interface CommandStep {
   /** A shell fragment, or the text of a script where `interpreter` is set. */
   script: string;
   /**
-   * Not set: runs in the one /bin/sh that all such commands of a run share, with its environment and directory.
+   * Not set: runs in the /bin/sh that all commands with the same `shell` share, with its environment and directory.
    * Set: a process of its own, `interpreter… <file>`; `[]` executes the file itself by its first line.
    */
   interpreter?: string[];
+  /**
+   * Name of the shared /bin/sh, such as `bootcmd`; not set: the run's main one. A shell starts at the first command that
+   * names it and ends after the last one, and nothing of it (variables, directory, options) reaches another.
+   */
+  shell?: string;
 }
 
 export interface Finding {

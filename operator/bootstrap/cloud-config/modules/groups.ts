@@ -1,0 +1,36 @@
+import { z } from 'zod';
+import { defineModule } from '../module.ts';
+import { accountName, ensureGroup, names } from './accounts.ts';
+import { quote } from '../../../ssh/quote.ts';
+
+const members = z.union([names, z.null()], { error: 'expected the name of a user or a list of names' }).transform((list) => list ?? []);
+const byName = z.record(accountName, members).transform((map) => Object.entries(map).map(([name, users]) => ({ name, users })));
+const plain = names.transform((list) => list.map((name) => ({ name, users: [] as string[] })));
+
+/** `[a, {b: [user, …]}]`, `a, b` or `{a: [user, …]}`. */
+const groupList = z
+  .union([byName, plain, z.array(z.union([byName, plain])).transform((list) => list.flat()), z.null()], {
+    error: 'expected group names, or maps from a group name to the names of its members',
+  })
+  .transform((list) => list ?? []);
+
+/** Groups, made before users (cloud-init's users_groups); existing users among the members are added. */
+export const groups = defineModule({
+  keys: { groups: groupList },
+  plan: ({ groups: list = [] }) =>
+    list.map((group) => ({
+      kind: 'command',
+      name: `groups ${group.name}`,
+      script: ['set -eu', ensureGroup(group.name), ...group.users.map((user) => addMember(group.name, user)), ''].join('\n'),
+      interpreter: ['/bin/sh'],
+    })),
+});
+
+function addMember(group: string, user: string): string {
+  const [g, u] = [quote(group), quote(user)];
+  return `if id -u ${u} >/dev/null 2>&1; then
+  usermod -a -G ${g} ${u}
+else
+  echo ${quote(`user ${user} does not exist and is not added to group ${group}`)}
+fi`;
+}

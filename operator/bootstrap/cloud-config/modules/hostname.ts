@@ -1,0 +1,74 @@
+import { z } from 'zod';
+import { quote } from '../../../ssh/quote.ts';
+import type { Step } from '../../plan.ts';
+import { defineModule } from '../module.ts';
+import { flag } from '../values.ts';
+
+const name = z
+  .string()
+  .max(253, 'is longer than 253 characters')
+  .regex(/^[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?)*$/, 'is not a host name');
+
+const manageEtcHosts = z.union([z.boolean(), z.string(), z.null()], { error: 'expected true, false or localhost' }).transform((value) => {
+  const word = String(value).toLowerCase().trim();
+  return word === 'localhost' ? ('localhost' as const) : ['true', '1', 'on', 'yes', 'template'].includes(word);
+});
+
+/** The host's name (cloud-init's set_hostname) and its own line in /etc/hosts (update_etc_hosts). */
+export const hostname = defineModule({
+  keys: {
+    hostname: name,
+    fqdn: name,
+    prefer_fqdn_over_hostname: flag,
+    preserve_hostname: flag,
+    manage_etc_hosts: manageEtcHosts,
+  },
+  plan(values, { instance, note }) {
+    const names = namesOf(values, instance.hostname);
+    const steps: Step[] = [];
+    const given = values.hostname !== undefined || values.fqdn !== undefined;
+    if (given && values.preserve_hostname !== true) {
+      const chosen = values.prefer_fqdn_over_hostname === true ? names.fqdn : names.hostname;
+      steps.push({ kind: 'command', name: `hostname ${chosen}`, script: setScript(chosen), interpreter: ['/bin/sh'] });
+    }
+    if (values.manage_etc_hosts !== undefined && values.manage_etc_hosts !== false) {
+      if (values.manage_etc_hosts === true) {
+        note('EtcHostsKept', ['manage_etc_hosts'], 'the line of the host itself is set; the rest of /etc/hosts stays as it is');
+      }
+      const entry = names.fqdn === names.hostname ? names.hostname : `${names.fqdn} ${names.hostname}`;
+      steps.push({ kind: 'command', name: 'manage_etc_hosts', script: hostsScript(`127.0.1.1 ${entry}`), interpreter: ['/bin/sh'] });
+    }
+    return steps;
+  },
+});
+
+/** cloud-init's get_hostname_fqdn: a fqdn gives the hostname its first label, a hostname with dots is a fqdn. */
+function namesOf(values: { hostname?: string; fqdn?: string }, own: string): { hostname: string; fqdn: string } {
+  const label = (full: string) => full.split('.')[0] ?? full;
+  if (values.fqdn !== undefined) return { hostname: values.hostname ?? label(values.fqdn), fqdn: values.fqdn };
+  const full = values.hostname ?? own;
+  return { hostname: label(full), fqdn: full };
+}
+
+function setScript(chosen: string): string {
+  const word = quote(chosen);
+  return `set -eu
+if [ -d /run/systemd/system ] && command -v hostnamectl >/dev/null 2>&1 && hostnamectl set-hostname ${word}; then
+  exit 0
+fi
+printf '%s\\n' ${word} >/etc/hostname
+hostname ${word}
+`;
+}
+
+/** Idempotent; /etc/hosts is often a mount of its own, so it is written in place. */
+function hostsScript(entry: string): string {
+  const word = quote(entry);
+  return `set -eu
+if [ -e /etc/hosts ] && grep -qxF ${word} /etc/hosts; then
+  exit 0
+fi
+rest=$(grep -v '^127\\.0\\.1\\.1[[:space:]]' /etc/hosts 2>/dev/null || :)
+printf '%s\\n%s\\n' ${word} "$rest" >/etc/hosts
+`;
+}

@@ -1,0 +1,111 @@
+import { z } from 'zod';
+import type { Step } from '../../plan.ts';
+import { type Context, defineModule } from '../module.ts';
+import { flag, line, listOf, text } from '../values.ts';
+import { accountName, names } from './accounts.ts';
+import { sudoersCheck, userScript } from './users_script.ts';
+
+const optionalText = line.nullable().transform((value) => (value === null || value === '' ? undefined : value));
+const path = optionalText.refine((value) => value === undefined || value.startsWith('/'), 'is not an absolute path');
+const hash = line.refine((value) => !value.includes(':'), 'holds a colon, which a password hash cannot');
+const rule = line.nullable();
+
+const sudo = z
+  .union([z.array(rule), rule, z.literal(false)], { error: 'expected a rule, a list of rules, or false' })
+  .transform((value) => (Array.isArray(value) ? value : [value]).filter((one): one is string => typeof one === 'string' && one !== ''));
+
+const uid = z
+  .union([z.number(), z.string(), z.null()], { error: 'expected a number' })
+  .transform((value) => value?.toString())
+  .refine((value) => value === undefined || /^\d{1,10}$/.test(value), 'is not the number of a user');
+
+/** cloud-init's CABPK form has `inactive: true`, which it passes over: only a text (days) is an option of useradd. */
+const inactive = z
+  .union([optionalText, z.boolean(), z.number()], { error: 'expected a number of days in quotes' })
+  .transform((value) => (typeof value === 'string' ? value : undefined))
+  .refine((value) => value === undefined || /^-?\d{1,6}$/.test(value), 'is not a number of days');
+
+const keys = z
+  .union([z.array(line), line, z.null()], { error: 'expected a list of public keys' })
+  .transform((value) => (Array.isArray(value) ? value : value === null ? [] : [value]).map((key) => key.trim()))
+  .transform((list) => list.filter((key) => key !== '' && !key.startsWith('#')));
+
+const user = z
+  .strictObject({
+    name: accountName,
+    gecos: optionalText.optional(),
+    homedir: path.optional(),
+    primary_group: z.union([accountName, z.null()]).optional(),
+    groups: z.union([names, z.null()]).optional(),
+    shell: path.optional(),
+    expiredate: optionalText.optional(),
+    inactive: inactive.optional(),
+    selinux_user: optionalText.optional(),
+    uid: uid.optional(),
+    system: flag.optional(),
+    no_create_home: flag.optional(),
+    no_user_group: flag.optional(),
+    no_log_init: flag.optional(),
+    create_groups: flag.optional(),
+    passwd: hash.nullable().optional(),
+    hashed_passwd: hash.nullable().optional(),
+    plain_text_passwd: line.nullable().optional(),
+    lock_passwd: flag.optional(),
+    sudo: sudo.optional(),
+    ssh_authorized_keys: keys.optional(),
+  })
+  .refine((value) => !((value.no_create_home === true || value.system === true) && (value.ssh_authorized_keys ?? []).length > 0), {
+    message: 'ssh_authorized_keys needs a home directory, which no_create_home and system leave out',
+    path: ['ssh_authorized_keys'],
+  });
+
+export type User = z.output<typeof user>;
+
+/** The image's own user, which only cloud-init's configuration on the image knows. */
+const DEFAULT = 'default';
+
+const entry = z.unknown().transform((value, context): User[] => {
+  if (typeof value === 'string' || Array.isArray(value)) return usersByName(value, context);
+  const result = user.safeParse(withUnderscores(value));
+  if (result.success) return [result.data];
+  for (const issue of result.error.issues) context.addIssue({ ...issue });
+  return z.NEVER;
+});
+
+function usersByName(value: unknown, context: z.RefinementCtx): User[] {
+  const result = names.safeParse(value);
+  if (result.success) return result.data.map((name) => ({ name }));
+  context.addIssue({ code: 'custom', message: 'is not the name of a user, nor a list of names' });
+  return z.NEVER;
+}
+
+/** cloud-init takes `lock-passwd` for `lock_passwd`. */
+function withUnderscores(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key.replaceAll('-', '_').trim(), item]));
+}
+
+/** Users in the order given (cloud-init's users_groups). One that exists isn't made again; password, sudo and keys are set. */
+export const users = defineModule({
+  keys: { users: z.union([text.transform((value) => value.split(',')), z.unknown()]).pipe(listOf(entry)) },
+  plan: ({ users: list = [] }, context) =>
+    list.flatMap((entries, index) => entries.flatMap((one) => stepsFor(one, `users[${index}] ${one.name}`, index, context))),
+});
+
+function stepsFor(one: User, name: string, index: number, { note }: Context): Step[] {
+  if (one.name === DEFAULT) {
+    note('DefaultUserIgnored', ['users', index], 'the default user of an image is known to cloud-init only; no such user is made');
+    return [];
+  }
+  const steps: Step[] = [{ kind: 'command', name, script: userScript(one), interpreter: ['/bin/sh'] }];
+  const rules = one.sudo ?? [];
+  if (rules.length === 0) return steps;
+  // A file of its own for each user; sudo passes over files with a dot in their name.
+  const file = `/etc/sudoers.d/90-cluster-api-${one.name.replaceAll(/[.$]/g, '_')}`;
+  const content = [`# User rules for ${one.name}`, ...rules.map((text) => `${one.name} ${text}`), ''].join('\n');
+  return [
+    ...steps,
+    { kind: 'file', name: `${name} ${file}`, path: file, content: Buffer.from(content), mode: 0o440, append: false },
+    { kind: 'command', name: `${name} sudo`, script: sudoersCheck(file), interpreter: ['/bin/sh'] },
+  ];
+}

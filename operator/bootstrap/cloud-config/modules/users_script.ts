@@ -1,0 +1,134 @@
+import { quote } from '../../../ssh/quote.ts';
+import { ensureGroup, requireTool } from './accounts.ts';
+import type { User } from './users.ts';
+
+/**
+ * The script that makes a user and sets what cloud-init sets on an existing one too. Passwords and keys go through printf,
+ * a builtin of every sh, so that no argument list on the host shows them.
+ */
+export function userScript(user: User): string {
+  const groups = [...(user.groups ?? []), ...(given(user.primary_group) ? [user.primary_group] : [])];
+  const made = user.create_groups === false ? [] : groups.map(ensureGroup);
+  const parts = [
+    'set -eu',
+    `user=${quote(user.name)}`,
+    `if id -u "$user" >/dev/null 2>&1; then
+  existed=yes
+  echo "user $user exists and is not made again"
+else
+  existed=no
+${indent([...made, requireTool('useradd'), useradd(user), ...initialPassword(user)].join('\n'))}
+fi`,
+    ...password(user),
+    ...((user.ssh_authorized_keys ?? []).length > 0 ? [authorizedKeys(user.ssh_authorized_keys ?? [])] : []),
+  ];
+  return `${parts.join('\n')}\n`;
+}
+
+function useradd(user: User): string {
+  const options: [string, string | null | undefined][] = [
+    ['--expiredate', user.expiredate],
+    ['--comment', user.gecos],
+    ['--groups', user.groups?.join(',')],
+    ['--home-dir', user.homedir],
+    ['--inactive', user.inactive],
+    ['--gid', user.primary_group],
+    ['--selinux-user', user.selinux_user],
+    ['--shell', user.shell],
+    ['--uid', user.uid],
+  ];
+  const flags: [string, boolean | undefined][] = [
+    ['--no-log-init', user.no_log_init],
+    ['--no-user-group', user.no_user_group],
+    ['--system', user.system],
+  ];
+  return [
+    'useradd',
+    ...options.flatMap(([option, value]) => (given(value) ? [option, quote(value)] : [])),
+    ...flags.flatMap(([option, set]) => (set === true ? [option] : [])),
+    user.no_create_home === true || user.system === true ? '--no-create-home' : '--create-home',
+    '"$user"',
+  ].join(' ');
+}
+
+/** `passwd` is the hash of a new user only. */
+function initialPassword(user: User): string[] {
+  return given(user.passwd) ? [chpasswd(user.name, user.passwd, 'chpasswd -e')] : [];
+}
+
+const given = (value: string | null | undefined): value is string => value !== undefined && value !== null && value !== '';
+const chpasswd = (name: string, secret: string, tool: string) => `printf '%s\\n' ${quote(`${name}:${secret}`)} | ${tool}`;
+
+/** cloud-init's rules: the password is locked unless lock_passwd is false, and an account that has none is never opened by that. */
+function password(user: User): string[] {
+  const lines: string[] = [];
+  if (given(user.plain_text_passwd)) lines.push(chpasswd(user.name, user.plain_text_passwd, 'chpasswd'));
+  if (given(user.hashed_passwd)) lines.push(chpasswd(user.name, user.hashed_passwd, 'chpasswd -e'));
+  const locked = user.lock_passwd ?? true;
+  if (locked) return [...lines, 'if command -v passwd >/dev/null 2>&1; then passwd -l "$user"; else usermod -L "$user"; fi'];
+  if (lines.length > 0) return lines; // chpasswd replaces a locked entry
+  if (user.plain_text_passwd === '' || user.hashed_passwd === '') return [OPEN_EMPTY];
+  if (user.passwd === '') return [`if [ "$existed" = no ]; then\n  ${OPEN_EMPTY}\nelse\n${indent(UNLOCK)}\nfi`];
+  return [UNLOCK];
+}
+
+const OPEN_EMPTY = 'passwd -d "$user"';
+
+/** Unlocks an account that has a password. */
+const UNLOCK = `entry=$(awk -F: -v "name=$user" '$1 == name { print $2 }' /etc/shadow)
+case \${entry#!} in
+'' | '!' | '*') echo "user $user has no password and is not unlocked" ;;
+*) case $entry in '!'*) passwd -u "$user" ;; esac ;;
+esac`;
+
+/** Adds keys that are not in the file yet. A link in its place is refused: root would write where the user points. */
+function authorizedKeys(keys: string[]): string {
+  return `home=$(awk -F: -v "name=$user" '$1 == name { print $6 }' /etc/passwd)
+if [ -z "$home" ] && command -v getent >/dev/null 2>&1; then
+  home=$(getent passwd "$user" | cut -d: -f6)
+fi
+if [ -z "$home" ] || [ ! -d "$home" ]; then
+  echo "user $user has no home directory for ssh_authorized_keys" >&2
+  exit 1
+fi
+file=$home/.ssh/authorized_keys
+if [ -L "$home/.ssh" ] || [ -L "$file" ]; then
+  echo "$home/.ssh or its authorized_keys is a symbolic link, which is not followed" >&2
+  exit 1
+fi
+if [ ! -d "$home/.ssh" ]; then
+  mkdir -m 0700 "$home/.ssh"
+  chown "$user:$(id -g "$user")" "$home/.ssh"
+fi
+if [ ! -e "$file" ]; then
+  (umask 077 && : >"$file")
+  chown "$user:$(id -g "$user")" "$file"
+fi
+if [ -n "$(tail -c 1 "$file")" ]; then
+  echo >>"$file"
+fi
+add_key() {
+  printf '%s\\n' "$1" | grep -qxF -f - "$file" || printf '%s\\n' "$1" >>"$file"
+}
+${keys.map((key) => `add_key ${quote(key)}`).join('\n')}
+if command -v restorecon >/dev/null 2>&1; then
+  restorecon -R "$home/.ssh" || :
+fi`;
+}
+
+/** A broken file in sudoers.d disables sudo as a whole, and with it the way back to the host: it goes at once. */
+export function sudoersCheck(file: string): string {
+  return `set -eu
+file=${quote(file)}
+if command -v visudo >/dev/null 2>&1 && ! visudo -c -q -f "$file" >/dev/null 2>&1; then
+  rm -f "$file"
+  echo "the sudo rules in $file are not valid; the file is removed again" >&2
+  exit 1
+fi
+if [ -e /etc/sudoers ] && ! grep -Eq '^[#@]includedir[[:space:]]+/etc/sudoers\\.d/?[[:space:]]*$' /etc/sudoers; then
+  printf '\\n#includedir /etc/sudoers.d\\n' >>/etc/sudoers
+fi
+`;
+}
+
+const indent = (lines: string) => lines.replaceAll(/^(?=.)/gm, '  ');

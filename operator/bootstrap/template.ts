@@ -1,0 +1,126 @@
+import { MAX_DOCUMENT_BYTES } from './format.ts';
+import { BootstrapDataError, type Finding, type InstanceData } from './plan.ts';
+import { Environment, Interpreter, type Node, parse, type Scope, type Token, tokenize, type Value } from './template-engine.ts';
+import { scan, type Piece } from './template-scanner.ts';
+
+/** What cloud-init writes in place of a variable that doesn't exist (its templater.py). */
+export const MISSING_PREFIX = 'CI_MISSING_JINJA_VAR/';
+/** Nodes of the template evaluated, loops counted as often as they run. A real document takes some hundreds. */
+const MAX_STEPS = 200_000;
+/** Elements that range() may give. */
+const MAX_RANGE = 10_000;
+const STATEMENTS = new Set(
+  'for endfor if elif else endif set endset macro endmacro call endcall filter endfilter break continue'.split(' '),
+);
+
+/**
+ * Renders the text under a `## template: jinja` header with the instance data that cloud-init would give it, and nothing else
+ * in reach. A variable that doesn't exist becomes CI_MISSING_JINJA_VAR/<name>, as in cloud-init, and a finding.
+ * @param text without the header line
+ * @throws BootstrapDataError BootstrapDataInvalid
+ */
+export function renderTemplate(text: string, instance: InstanceData): { text: string; findings: Finding[] } {
+  const environment = new Environment();
+  for (const [name, value] of Object.entries(variables(instance))) environment.set(name, value);
+  environment.set('range', boundedRange);
+  const interpreter = new BoundedInterpreter(environment);
+  try {
+    const program = parse(scan(text).flatMap(tokensOf));
+    interpreter.markOutputs(program);
+    const rendered = String(interpreter.run(program).value);
+    return { text: rendered, findings: interpreter.missing() };
+  } catch (cause) {
+    if (cause instanceof BootstrapDataError) throw cause;
+    const what = cause instanceof LimitExceeded ? cause.message : 'a block is not closed, or an expression cannot be evaluated';
+    // The engine's own message may quote the template, so it goes no further.
+    throw new BootstrapDataError('BootstrapDataInvalid', `the Jinja template of the bootstrap data cannot be rendered: ${what}`);
+  }
+}
+
+/** cloud-init's standardised instance data (v1, also at the top level) and the metadata that bootstrap providers name. */
+function variables(instance: InstanceData): Record<string, unknown> {
+  const given = (name: string, value: string | undefined) => (value === undefined ? {} : { [name]: value });
+  const place = { ...given('availability_zone', instance.availabilityZone), ...given('region', instance.region) };
+  const zone = given('availability-zone', instance.availabilityZone);
+  const identity = {
+    instance_id: instance.instanceID,
+    'instance-id': instance.instanceID,
+    local_hostname: instance.hostname,
+    'local-hostname': instance.hostname,
+    ...place,
+    ...zone,
+  };
+  const v1 = { ...identity, cloud_name: 'remote', 'cloud-name': 'remote', cloud_id: 'remote', 'cloud-id': 'remote', platform: 'remote' };
+  return { ...v1, v1, ds: { meta_data: { ...identity, hostname: instance.hostname } } };
+}
+
+function boundedRange(start: number, stop?: number, step = 1): number[] {
+  const [from, to] = stop === undefined ? [0, start] : [start, stop];
+  const length = Math.ceil((to - from) / step);
+  if (!Number.isFinite(length) || length > MAX_RANGE) throw new LimitExceeded(`range() gives more than ${MAX_RANGE} elements`);
+  return Array.from({ length: Math.max(0, length) }, (_, index) => from + index * step);
+}
+
+function tokensOf(piece: Piece): Token[] {
+  if (piece.kind === 'text') return [{ type: 'Text', value: piece.value }];
+  const fail = (what: string) =>
+    new BootstrapDataError('BootstrapDataInvalid', `line ${piece.line + 1}: the Jinja template of the bootstrap data has ${what}`);
+  if (piece.kind === 'statement') {
+    const keyword = /^\s*([a-z]+)/.exec(piece.value)?.[1] ?? '';
+    if (!STATEMENTS.has(keyword)) throw fail('a statement that is not supported');
+  }
+  try {
+    const tokens = tokenize(piece.kind === 'statement' ? `{% ${piece.value} %}` : `{{ ${piece.value} }}`);
+    if (piece.kind === 'expression') parse(tokens);
+    return tokens;
+  } catch {
+    throw fail('a syntax error');
+  }
+}
+
+class LimitExceeded extends Error {}
+
+/** The engine, with its work counted and its undefined outputs named. */
+class BoundedInterpreter extends Interpreter {
+  #steps = 0;
+  readonly #outputs = new Set<Node>();
+  readonly #missing = new Set<string>();
+
+  /** Finds the expressions whose value is written out: those that stand in a block's body. */
+  markOutputs(node: Node): void {
+    for (const child of [...(node.body ?? []), ...(node.alternate ?? []), ...(node.defaultBlock ?? [])]) {
+      this.#outputs.add(child);
+      this.markOutputs(child);
+    }
+  }
+
+  missing(): Finding[] {
+    return [...this.#missing].map((name) => ({
+      reason: 'TemplateVariableMissing',
+      path: name,
+      message: `the template names a variable that a machine here does not have; ${MISSING_PREFIX}${name} stands in its place`,
+    }));
+  }
+
+  override evaluate(node: Node | undefined, scope: Scope): Value {
+    if (++this.#steps > MAX_STEPS) throw new LimitExceeded(`it takes more than ${MAX_STEPS} steps`);
+    const value = super.evaluate(node, scope);
+    if (typeof value.value === 'string' && value.value.length > MAX_DOCUMENT_BYTES) {
+      throw new LimitExceeded(`it grows to more than ${MAX_DOCUMENT_BYTES} characters`);
+    }
+    if (node === undefined || value.type !== 'UndefinedValue' || !this.#outputs.has(node) || isStatement(node)) return value;
+    const name = nameOf(node);
+    this.#missing.add(name);
+    return new Environment().set('missing', `${MISSING_PREFIX}${name}`);
+  }
+}
+
+function isStatement(node: Node): boolean {
+  return ['If', 'For', 'Set', 'Macro', 'CallStatement', 'FilterStatement', 'Comment', 'Break', 'Continue'].includes(node.type);
+}
+
+/** The last name of `a.b['c']`, which is what cloud-init writes. */
+function nameOf(node: Node): string {
+  if (node.property !== undefined) return nameOf(node.property);
+  return (node.type === 'Identifier' || node.type === 'StringLiteral') && typeof node.value === 'string' ? node.value : 'None';
+}
