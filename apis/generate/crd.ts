@@ -73,7 +73,8 @@ export function rootSchema(kind: Kind): Schema {
     properties: {
       apiVersion: { description: 'Version of the schema that the object is written in: API group and version.', type: 'string' },
       kind: { description: 'Kind of the object.', type: 'string' },
-      metadata: { description: 'Standard metadata of a Kubernetes object.', type: 'object' },
+      // Implied; the API server takes nothing more here, not even a description.
+      metadata: { type: 'object' },
       spec: { description: 'What is wanted.', ...structuralSchema(kind.spec) },
       ...(kind.status && { status: { description: statusDescription(kind), ...structuralSchema(kind.status) } }),
     },

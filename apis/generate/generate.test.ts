@@ -48,9 +48,13 @@ describe.each(KINDS.map((kind) => [kind.kind, kind] as const))('%s', (_name, kin
     expect(JSON.stringify(crd).length).toBeLessThan(64 * 1024);
   });
 
+  test('leaves metadata to the API server, which refuses more than its type', () => {
+    expect(rootSchema(kind).properties?.metadata).toEqual({ type: 'object' });
+  });
+
   test('every field has a description that is a sentence', () => {
     for (const [at, { description }] of walk(rootSchema(kind))) {
-      if (!at.endsWith('[]') && !at.endsWith('[*]')) expect(`${at}: ${description ?? ''}`).toMatch(/: \S[^\n]+\.$/);
+      if (at !== '$.metadata' && !at.endsWith('[]') && !at.endsWith('[*]')) expect(`${at}: ${description ?? ''}`).toMatch(/: \S[^\n]+\.$/);
     }
   });
 

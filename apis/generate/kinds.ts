@@ -62,7 +62,8 @@ export const KINDS: Kind[] = [
     shortName: 'rcluster',
     description:
       'The infrastructure of a Cluster whose machines already exist: its API endpoint and failure domains, both as the user says.',
-    spec: remoteClusterSpec,
+    // `spec:` with nothing after it is null, which a server-side apply refuses unless it is allowed.
+    spec: remoteClusterSpec.nullable(),
     specRequired: false,
     status: remoteClusterStatus,
     statusSubresource: true,

@@ -6,6 +6,7 @@ import type { Rule } from '../infrastructure/rules.ts';
 export interface Schema {
   type?: 'object' | 'array' | 'string' | 'integer' | 'boolean';
   description?: string;
+  nullable?: true;
   format?: string;
   properties?: Record<string, Schema>;
   required?: string[];
@@ -29,7 +30,7 @@ export interface Schema {
 
 const INT32 = { minimum: -(2 ** 31), maximum: 2 ** 31 - 1 };
 const KEPT = [
-  ...['description', 'type', 'format', 'enum', 'pattern', 'minLength', 'maxLength', 'minItems', 'maxItems', 'required'],
+  ...['description', 'type', 'nullable', 'format', 'enum', 'pattern', 'minLength', 'maxLength', 'minItems', 'maxItems', 'required'],
   ...['x-kubernetes-list-type', 'x-kubernetes-list-map-keys', 'x-kubernetes-int-or-string', 'x-kubernetes-preserve-unknown-fields'],
 ] as const satisfies (keyof Schema)[];
 

@@ -1,6 +1,7 @@
 /**
  * Rules over time (CEL, at the root of a kind's schema, where spec and status are both seen). They compare with the stored
- * object, so that creating one, as clusterctl move or a restored backup does, is always allowed.
+ * object, so that creating one, as clusterctl move or a restored backup does, is always allowed. Written with has() throughout:
+ * the API server estimates that comparing optionals (self.?spec.?pool) costs more than it allows.
  */
 export interface Rule {
   rule: string;
@@ -12,29 +13,32 @@ export interface Rule {
 
 const forbid = (fieldPath: string, rule: string, message: string): Rule => ({ rule, message, fieldPath, reason: 'FieldValueForbidden' });
 
-const provisioned = [
-  'oldSelf.?spec.?providerID.hasValue()',
-  'oldSelf.?status.?initialization.?provisioned.orValue(false)',
-  'oldSelf.?status.?ready.orValue(false)',
-].join(' || ');
+/** `object` has the field, and every one on the way to it. */
+function has(object: 'self' | 'oldSelf', field: string): string {
+  const names = field.split('.');
+  return names.map((_name, index) => `has(${[object, ...names.slice(0, index + 1)].join('.')})`).join(' && ');
+}
 
-const reserved = "oldSelf.?status.?reserved.orValue(false) || oldSelf.?status.?machineRef.?name.orValue('') != ''";
+const isTrue = (field: string): string => `(${has('oldSelf', field)} && oldSelf.${field})`;
+const isKept = (field: string): string => `(${has('self', field)} && self.${field} == oldSelf.${field})`;
+const isKeptIfSet = (field: string): string => `(!(${has('oldSelf', field)}) || ${isKept(field)})`;
+const port = (object: 'self' | 'oldSelf', field: string): string => `(${has(object, field)} ? ${object}.${field} : 22)`;
+const isSamePort = (field: string): string => `${port('self', field)} == ${port('oldSelf', field)}`;
+
+const provisioned = `((${has('oldSelf', 'spec.providerID')}) || ${isTrue('status.initialization.provisioned')} || ${isTrue('status.ready')})`;
+const reserved = `(${isTrue('status.reserved')} || (${has('oldSelf', 'status.machineRef')} && oldSelf.status.machineRef.name != ''))`;
 
 export const REMOTE_MACHINE_RULES: Rule[] = [
-  forbid(
-    '.spec.providerID',
-    '!oldSelf.?spec.?providerID.hasValue() || self.?spec.?providerID == oldSelf.?spec.?providerID',
-    'providerID does not change once it is set: the Node is found by it',
-  ),
+  forbid('.spec.providerID', isKeptIfSet('spec.providerID'), 'providerID does not change once it is set: the Node is found by it'),
   // An address that was not set may be: a reservation writes it, and a machine taken over from elsewhere may lack it.
   forbid(
     '.spec.address',
-    `!(${provisioned}) || !oldSelf.?spec.?address.hasValue() || (self.?spec.?address == oldSelf.?spec.?address && self.?spec.?port.orValue(22) == oldSelf.?spec.?port.orValue(22))`,
+    `!${provisioned} || !(${has('oldSelf', 'spec.address')}) || (${isKept('spec.address')} && ${isSamePort('spec.port')})`,
     'address and port of a provisioned machine do not change: delete the Machine to move to another host',
   ),
   forbid(
     '.spec.pool',
-    `!(${provisioned}) || self.?spec.?pool == oldSelf.?spec.?pool`,
+    `!${provisioned} || (${isKeptIfSet('spec.pool')} && (${has('oldSelf', 'spec.pool')} || !(${has('self', 'spec.pool')})))`,
     'pool of a provisioned machine does not change: delete the Machine to move to another pool',
   ),
 ];
@@ -42,12 +46,12 @@ export const REMOTE_MACHINE_RULES: Rule[] = [
 export const POOLED_REMOTE_MACHINE_RULES: Rule[] = [
   forbid(
     '.spec.machine.address',
-    `!(${reserved}) || (self.spec.machine.address == oldSelf.spec.machine.address && self.spec.machine.?port.orValue(22) == oldSelf.spec.machine.?port.orValue(22))`,
+    `!${reserved} || (self.spec.machine.address == oldSelf.spec.machine.address && ${isSamePort('spec.machine.port')})`,
     'address and port of a reserved entry do not change: delete the Machine that has it first',
   ),
   forbid(
     '.spec.pool',
-    `!(${reserved}) || self.spec.pool == oldSelf.spec.pool`,
+    `!${reserved} || self.spec.pool == oldSelf.spec.pool`,
     'pool of a reserved entry does not change: delete the Machine that has it first',
   ),
 ];
