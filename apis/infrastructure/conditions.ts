@@ -112,7 +112,7 @@ const reasons = {
   ConnectTimeout: { means: 'The host did not answer in time.', action: 'Look at the host, its firewall and the way to it.' },
   HandshakeFailed: {
     means: 'What answers is not SSH, or has no algorithm in common with the operator.',
-    action: 'Correct spec.port; for an old sshd see --ssh-legacy-algorithms.',
+    action: 'Correct spec.port; for an old sshd, allow old algorithms.',
   },
   HostKeyChanged: {
     means: 'The host presents another key than the expected one; the message has both fingerprints.',
@@ -122,6 +122,7 @@ const reasons = {
   HostKeyUnknown: { means: 'The known hosts have no key for this host.', action: 'Add it to the object that knownHostsRef names.' },
   AuthenticationFailed: { means: 'The host refuses the user or the key.', action: "Put the public key in the user's authorized_keys." },
   SudoPasswordRequired: { means: 'sudo asks for a password.', action: 'Give the user NOPASSWD rights in sudoers.' },
+  SudoUnavailable: { means: 'sudo is not installed on the host.', action: 'Install it, or log in as root without useSudo.' },
   ForwardingRefused: {
     means: 'A bastion refuses to forward the connection.',
     action: "Set AllowTcpForwarding in the bastion's sshd_config.",
@@ -135,6 +136,14 @@ const reasons = {
   HostInUse: {
     means: 'The claim on the host belongs to another machine or another management cluster; the message names it.',
     action: 'Let that one be deleted, or clean the host by hand and remove /var/lib/cluster-api-provider-remote/claim.',
+  },
+  ClaimLost: {
+    means: 'The host no longer has the claim of this machine: someone removed it, or the host was set up anew.',
+    action: 'Look at the host before anything else runs on it; delete the Machine to begin anew.',
+  },
+  StillRunning: {
+    means: 'Processes of the run can not be killed; the message names them.',
+    action: 'Look at the host; processes that wait for a dead disk or mount end only with a reboot.',
   },
   HostNotWritable: { means: 'The host can not be written to: read-only, full, or no rights.', action: 'Free space, or set useSudo.' },
   HostUnsuitable: { means: 'A tool that is needed is missing on the host; the message names it.', action: 'Install it.' },
