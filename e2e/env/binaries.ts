@@ -1,0 +1,153 @@
+/** The programs of the test environment: found on the machine, or built once from their Go modules. */
+import { existsSync, readFileSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
+import { arch, homedir, platform } from 'node:os';
+import { basename, join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
+import { cached, type Progress, timed } from './cache.ts';
+import { must } from './command.ts';
+
+const sources = join(import.meta.dirname, 'go');
+
+/** Programs of one Go module. Its folder in go/ pins the version; all of them are built together. */
+interface Build {
+  /** Module that go.mod requires; its version is the programs' version. */
+  module: string;
+  /** Main package of each program. */
+  programs: Record<string, string>;
+  /** Package whose gitVersion, gitMajor and gitMinor variables say the version. */
+  versionPackage?: string;
+  /** What else the artifact holds; written to its folder. */
+  extra?: (folder: string, moduleFolder: string, kubectl: string) => Promise<void>;
+}
+
+const builds = {
+  kubernetes: {
+    module: 'k8s.io/kubernetes',
+    programs: {
+      'kube-apiserver': 'k8s.io/kubernetes/cmd/kube-apiserver',
+      'kube-controller-manager': 'k8s.io/kubernetes/cmd/kube-controller-manager',
+      kubectl: 'k8s.io/kubernetes/cmd/kubectl',
+    },
+    versionPackage: 'k8s.io/component-base/version',
+  },
+  etcd: { module: 'go.etcd.io/etcd/server/v3', programs: { etcd: '.' } },
+  'cluster-api': {
+    module: 'sigs.k8s.io/cluster-api',
+    programs: {
+      core: 'sigs.k8s.io/cluster-api',
+      'kubeadm-bootstrap': 'sigs.k8s.io/cluster-api/bootstrap/kubeadm',
+      'kubeadm-control-plane': 'sigs.k8s.io/cluster-api/controlplane/kubeadm',
+      clusterctl: 'sigs.k8s.io/cluster-api/cmd/clusterctl',
+    },
+    versionPackage: 'sigs.k8s.io/cluster-api/version',
+    extra: renderManifests,
+  },
+} satisfies Record<string, Build>;
+
+type BuildName = keyof typeof builds;
+export type Program = { [Name in BuildName]: keyof (typeof builds)[Name]['programs'] }[BuildName];
+
+/** Version that a go.mod requires of a module. */
+export function requiredVersion(goMod: string, module: string): string {
+  const line = goMod.split('\n').find((text) => text.replace(/^require\s+|^\s+/, '').startsWith(`${module} v`));
+  const version = line === undefined ? undefined : /\s(v\S+)/.exec(line)?.[1];
+  if (version === undefined) throw new Error(`go.mod requires no ${module}`);
+  return version;
+}
+
+/** Version of the programs of a build, such as v1.34.4. */
+export const versionOf = (name: BuildName): string =>
+  requiredVersion(readFileSync(join(sources, name, 'go.mod'), 'utf8'), builds[name].module);
+
+/** Folders where a program may stand already: KUBEBUILDER_ASSETS, and the store of setup-envtest for the same Kubernetes minor. */
+export function assetFolders(env: NodeJS.ProcessEnv, kubernetes: string): string[] {
+  const store = join(env['XDG_DATA_HOME'] || join(homedir(), '.local', 'share'), 'kubebuilder-envtest', 'k8s');
+  const machine = `${platform()}-${arch() === 'x64' ? 'amd64' : arch()}`;
+  const [major, minor, patch] = kubernetes.slice(1).split('.');
+  const versions = Array.from({ length: 30 }, (_, index) => `${major}.${minor}.${index}`);
+  const best = [`${major}.${minor}.${patch}`, ...versions.reverse()];
+  return [
+    ...(env['KUBEBUILDER_ASSETS'] ? [env['KUBEBUILDER_ASSETS']] : []),
+    ...best.map((version) => join(store, `${version}-${machine}`)),
+  ];
+}
+
+/**
+ * Paths of programs. A build that isn't in the cache takes minutes, so a program is looked for where setup-envtest puts it first.
+ */
+export async function findPrograms<P extends Program>(programs: readonly P[], progress: Progress): Promise<Record<P, string>> {
+  const folders = assetFolders(process.env, versionOf('kubernetes'));
+  const paths: Partial<Record<P, string>> = {};
+  for (const program of programs) {
+    const name = buildOf(program);
+    const asset = name === 'cluster-api' ? undefined : folders.map((folder) => join(folder, program)).find((path) => existsSync(path));
+    paths[program] = asset ?? join(await built(name, progress), program);
+  }
+  return paths as Record<P, string>;
+}
+
+/** Kinds and webhooks of a Cluster API provider, as objects. */
+export async function providerManifests(program: Program, progress: Progress): Promise<{ crds: object[]; webhooks: object[] }> {
+  const text = await readFile(join(await built('cluster-api', progress), `${program}.json`), 'utf8');
+  return JSON.parse(text) as { crds: object[]; webhooks: object[] };
+}
+
+function buildOf(program: Program): BuildName {
+  const name = (Object.keys(builds) as BuildName[]).find((build) => program in builds[build].programs);
+  if (name === undefined) throw new Error(`no build makes ${program}`);
+  return name;
+}
+
+/** Folder of a build in the cache. */
+async function built(name: BuildName, progress: Progress): Promise<string> {
+  const build: Build = builds[name];
+  const module = join(sources, name);
+  const recipe = [readFileSync(join(module, 'go.mod'), 'utf8'), JSON.stringify(build), String(build.extra), buildProgram.toString()];
+  return cached({ name, version: versionOf(name), recipe }, (folder) =>
+    timed(progress, `build ${name} ${versionOf(name)} from source`, async () => {
+      await buildPrograms(build, module, versionOf(name), folder);
+      if (build.extra === undefined) return;
+      const { Dir } = JSON.parse(
+        await must('go', ['mod', 'download', '-json', `${build.module}@${versionOf(name)}`], goOptions(module)),
+      ) as {
+        Dir: string;
+      };
+      const { kubectl } = await findPrograms(['kubectl'], progress);
+      await build.extra(folder, Dir, kubectl);
+    }),
+  );
+}
+
+/** Programs that may keep their package's own name share one `go build`, which loads and links them side by side. */
+async function buildPrograms(build: Build, module: string, version: string, folder: string): Promise<void> {
+  const programs = Object.entries(build.programs);
+  const together = programs.filter(([name, path]) => basename(path) === name).map(([, path]) => path);
+  const variables = build.versionPackage === undefined ? [] : versionFlags(build.versionPackage, version);
+  if (together.length > 0) await buildProgram(module, `${folder}/`, together, variables);
+  for (const [name, path] of programs) if (basename(path) !== name) await buildProgram(module, join(folder, name), [path], variables);
+}
+
+async function buildProgram(module: string, output: string, packages: string[], ldflags: string[]): Promise<void> {
+  const flags = ['-trimpath', '-ldflags', ['-s', '-w', ...ldflags].join(' ')];
+  await must('nice', ['-n', '15', 'go', 'build', ...flags, '-o', output, ...packages], goOptions(module));
+}
+
+const goOptions = (cwd: string) => ({ cwd, env: { ...process.env, GOFLAGS: '-mod=readonly -buildvcs=false', CGO_ENABLED: '0' } });
+
+function versionFlags(path: string, version: string): string[] {
+  const [major, minor] = version.slice(1).split('.');
+  return [`-X ${path}.gitVersion=${version}`, `-X ${path}.gitMajor=${major}`, `-X ${path}.gitMinor=${minor}`];
+}
+
+/** CRDs and webhook configurations of Cluster API's providers, named and labelled as their releases are. */
+async function renderManifests(folder: string, moduleFolder: string, kubectl: string): Promise<void> {
+  const configs = { core: '.', 'kubeadm-bootstrap': 'bootstrap/kubeadm', 'kubeadm-control-plane': 'controlplane/kubeadm' };
+  for (const [name, path] of Object.entries(configs)) {
+    const release = parseAllDocuments(await must(kubectl, ['kustomize', join(moduleFolder, path, 'config/default')]));
+    const objects = release.map((document) => document.toJSON() as { kind: string });
+    const crds = objects.filter(({ kind }) => kind === 'CustomResourceDefinition');
+    const webhooks = objects.filter(({ kind }) => kind.endsWith('WebhookConfiguration'));
+    await writeFile(join(folder, `${name}.json`), JSON.stringify({ crds, webhooks }));
+  }
+}

@@ -1,0 +1,230 @@
+/** A Kubernetes control plane without nodes: etcd, kube-apiserver and, where asked for, kube-controller-manager. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { request } from 'node:https';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { findPrograms } from './binaries.ts';
+import type { Progress } from './cache.ts';
+import { authority, createAuthority, createSigningKey, issue, kubeconfig, type KeyPair } from './certificates.ts';
+import { freePorts } from './ports.ts';
+import { type ManagedProcess, startProcess, untilReady } from './process.ts';
+import type { Run } from './run.ts';
+
+export interface ControlPlaneOptions {
+  /** Folder name within the run; one run may have several control planes. */
+  name?: string;
+  /** Write an audit log at level Metadata. */
+  audit?: boolean;
+  /** Start kube-controller-manager: garbage collection, namespaces that really go, ServiceAccounts and their tokens. */
+  controllerManager?: boolean;
+}
+
+/** Plain data that another process or test can go on with; see `access`. */
+export interface ControlPlaneState {
+  folder: string;
+  url: string;
+  /** Path of the administrator's kubeconfig. */
+  kubeconfig: string;
+  /** Path of the audit log, whose lines are audit.k8s.io/v1 Events. */
+  auditLog?: string;
+}
+
+/** What can be done with a control plane from its files alone. */
+export interface ControlPlaneAccess extends ControlPlaneState {
+  /** PEM. */
+  ca: string;
+  /** Makes a client certificate and returns the path of its kubeconfig. For a ServiceAccount's rights use its user name and groups. */
+  issueClientCertificate(commonName: string, organizations?: string[]): Promise<string>;
+  /** Makes a server certificate for 127.0.0.1 in a new folder, as tls.crt and tls.key: what webhook servers read. */
+  issueServingCertificate(name: string): Promise<string>;
+}
+
+export interface ControlPlane extends ControlPlaneAccess {
+  processes: { etcd: ManagedProcess; apiServer: ManagedProcess; controllerManager?: ManagedProcess };
+  /** Stops the API server and starts it again on the same port: every watch and request breaks. */
+  restartAPIServer(): Promise<void>;
+  /** SIGKILL to the API server; startAPIServer brings it back. */
+  killAPIServer(): Promise<void>;
+  startAPIServer(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const auditPolicy = JSON.stringify({
+  apiVersion: 'audit.k8s.io/v1',
+  kind: 'Policy',
+  omitStages: ['RequestReceived'],
+  rules: [{ level: 'Metadata' }],
+});
+
+export async function startControlPlane(run: Run, options: ControlPlaneOptions, progress: Progress): Promise<ControlPlane> {
+  const programs = await findPrograms(
+    ['etcd', 'kube-apiserver', ...(options.controllerManager ? (['kube-controller-manager'] as const) : [])],
+    progress,
+  );
+  const folder = join(run.folder, options.name ?? 'control-plane');
+  await createAuthority(folder);
+  const [client = 0, peer = 0, secure = 0, manager = 0] = await freePorts(4);
+  const state: ControlPlaneState = {
+    folder,
+    url: `https://127.0.0.1:${secure}`,
+    kubeconfig: join(folder, 'admin.kubeconfig'),
+    ...(options.audit && { auditLog: join(folder, 'audit.log') }),
+  };
+  const server = await issue(folder, 'apiserver', { commonName: 'kube-apiserver' }, [
+    'IP:127.0.0.1',
+    'IP:10.0.0.1',
+    'DNS:localhost',
+    'DNS:kubernetes.default.svc',
+  ]);
+  const etcdServer = await issue(folder, 'etcd', { commonName: 'etcd' }, ['IP:127.0.0.1']);
+  await createSigningKey(join(folder, 'service-account.key'));
+  await writeFile(join(folder, 'audit-policy.json'), auditPolicy);
+  const plane = await access(state);
+  const admin = await plane.issueClientCertificate('admin', ['system:masters']);
+  await writeFile(state.kubeconfig, await readFile(admin, 'utf8'), { mode: 0o600 });
+
+  const etcd = startProcess(run, {
+    name: 'etcd',
+    command: programs.etcd,
+    args: etcdFlags(folder, client, peer, etcdServer),
+    log: join(folder, 'etcd.log'),
+  });
+  const apiServerOptions = {
+    name: 'kube-apiserver',
+    command: programs['kube-apiserver'],
+    args: apiServerFlags(state, client, secure, server),
+    log: join(folder, 'kube-apiserver.log'),
+  };
+  const startAPIServer = async () => {
+    const started = startProcess(run, apiServerOptions);
+    processes.apiServer = started;
+    await untilReady(started, () => isReady(state.url, plane.ca, join(folder, 'admin')));
+  };
+  const processes = { etcd } as ControlPlane['processes'];
+  await startAPIServer();
+  if (options.controllerManager) {
+    processes.controllerManager = startProcess(run, {
+      name: 'kube-controller-manager',
+      command: programs['kube-controller-manager' as keyof typeof programs],
+      args: controllerManagerFlags(state, manager),
+      log: join(folder, 'kube-controller-manager.log'),
+    });
+  }
+  return {
+    ...plane,
+    processes,
+    startAPIServer,
+    killAPIServer: () => processes.apiServer.kill(),
+    restartAPIServer: async () => {
+      await processes.apiServer.stop();
+      await startAPIServer();
+    },
+    stop: async () => {
+      await processes.controllerManager?.stop();
+      await processes.apiServer.stop();
+      await etcd.stop();
+    },
+  };
+}
+
+/** Access to a control plane from its files. */
+export async function access(state: ControlPlaneState): Promise<ControlPlaneAccess> {
+  const { folder, url } = state;
+  const ca = authority(folder).certificate;
+  return {
+    ...state,
+    ca: await readFile(ca, 'utf8'),
+    async issueClientCertificate(commonName, organizations = []) {
+      const name = commonName.replaceAll(/[^A-Za-z0-9.-]/g, '_');
+      const pair = await issue(folder, name, { commonName, organizations });
+      const path = join(folder, `${name}.kubeconfig`);
+      await writeFile(path, await kubeconfig(url, ca, pair), { mode: 0o600 });
+      return path;
+    },
+    async issueServingCertificate(name) {
+      const pair = await issue(folder, `serving-${name}`, { commonName: name }, ['IP:127.0.0.1', 'DNS:localhost']);
+      const target = join(folder, `serving-${name}`);
+      await mkdir(target, { recursive: true });
+      await writeFile(join(target, 'tls.crt'), await readFile(pair.certificate));
+      await writeFile(join(target, 'tls.key'), await readFile(pair.key), { mode: 0o600 });
+      return target;
+    },
+  };
+}
+
+/** Without fsync: a test's data needs to survive processes, not power cuts of this machine. */
+function etcdFlags(folder: string, client: number, peer: number, server: KeyPair): string[] {
+  return [
+    '--name=e2e',
+    `--data-dir=${join(folder, 'etcd')}`,
+    '--unsafe-no-fsync',
+    '--log-level=warn',
+    `--listen-client-urls=https://127.0.0.1:${client}`,
+    `--advertise-client-urls=https://127.0.0.1:${client}`,
+    `--listen-peer-urls=http://127.0.0.1:${peer}`,
+    `--initial-advertise-peer-urls=http://127.0.0.1:${peer}`,
+    `--initial-cluster=e2e=http://127.0.0.1:${peer}`,
+    `--cert-file=${server.certificate}`,
+    `--key-file=${server.key}`,
+    '--client-cert-auth',
+    `--trusted-ca-file=${authority(folder).certificate}`,
+  ];
+}
+
+function apiServerFlags({ folder, auditLog }: ControlPlaneState, etcdPort: number, port: number, server: KeyPair): string[] {
+  const ca = authority(folder).certificate;
+  const signing = join(folder, 'service-account.key');
+  return [
+    `--etcd-servers=https://127.0.0.1:${etcdPort}`,
+    `--etcd-cafile=${ca}`,
+    `--etcd-certfile=${join(folder, 'admin.crt')}`,
+    `--etcd-keyfile=${join(folder, 'admin.key')}`,
+    '--bind-address=127.0.0.1',
+    '--advertise-address=127.0.0.1',
+    // It would publish the loopback address as an endpoint, which the API refuses.
+    '--endpoint-reconciler-type=none',
+    `--secure-port=${port}`,
+    `--tls-cert-file=${server.certificate}`,
+    `--tls-private-key-file=${server.key}`,
+    `--client-ca-file=${ca}`,
+    '--authorization-mode=RBAC',
+    '--service-cluster-ip-range=10.0.0.0/24',
+    '--service-account-issuer=https://kubernetes.default.svc',
+    `--service-account-signing-key-file=${signing}`,
+    `--service-account-key-file=${signing}`,
+    '--shutdown-delay-duration=0s',
+    ...(auditLog === undefined ? [] : [`--audit-log-path=${auditLog}`, `--audit-policy-file=${join(folder, 'audit-policy.json')}`]),
+  ];
+}
+
+function controllerManagerFlags({ folder, kubeconfig: config }: ControlPlaneState, port: number): string[] {
+  const ca = authority(folder);
+  return [
+    `--kubeconfig=${config}`,
+    `--authentication-kubeconfig=${config}`,
+    `--authorization-kubeconfig=${config}`,
+    '--bind-address=127.0.0.1',
+    `--secure-port=${port}`,
+    '--leader-elect=false',
+    `--service-account-private-key-file=${join(folder, 'service-account.key')}`,
+    `--root-ca-file=${ca.certificate}`,
+    `--cluster-signing-cert-file=${ca.certificate}`,
+    `--cluster-signing-key-file=${ca.key}`,
+    '--use-service-account-credentials',
+    '--controllers=*,-node-ipam-controller,-node-route-controller,-cloud-node-lifecycle-controller,-service-lb-controller',
+  ];
+}
+
+/** Whether the API server says that it is ready, to the client whose certificate stands at `client`.crt and .key. */
+async function isReady(url: string, ca: string, client: string): Promise<boolean> {
+  if (!existsSync(`${client}.crt`)) throw new Error(`no client certificate at ${client}.crt`);
+  const [cert, key] = await Promise.all([readFile(`${client}.crt`), readFile(`${client}.key`)]);
+  return new Promise((resolve) => {
+    const asked = request(`${url}/readyz`, { ca, cert, key, timeout: 2000, agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode === 200);
+    });
+    asked.on('error', () => resolve(false)).on('timeout', () => asked.destroy(new Error('timeout')));
+    asked.end();
+  });
+}
