@@ -23,8 +23,10 @@ export type RunState =
 
 export type RunnerErrorReason =
   | 'HostInUse' // the claim belongs to another run; message names it and its machine
+  | 'ClaimLost' // the host has no claim of this run, or it is being cleaned up
   | 'HostNotWritable' // read-only, full, or the user has no rights
   | 'HostUnsuitable' // a tool that the runner needs is missing; message names it
+  | 'StillRunning' // processes of the run that can't be killed; message names them
   | 'RunnerProtocol'; // the host answered something else: rc files that print, a broken shell
 
 export class RunnerError extends Error {
@@ -43,11 +45,11 @@ export interface RunOptions {
   workingDir: string;
 }
 
-/** What a follow sees, in order. */
+/** What a follow sees, in order. `offset`: where the next follow goes on after this event, in bytes. */
 export type FollowEvent =
-  | { kind: 'output'; chunk: Buffer }
+  | { kind: 'output'; chunk: Buffer; offset: number }
   /** The command that started. */
-  | { kind: 'command'; name: string; at: Date };
+  | { kind: 'command'; name: string; at: Date; offset: number };
 
 /**
  * The runner's verbs over one connection. Every verb is idempotent: after a lost connection the caller connects again and
@@ -60,7 +62,10 @@ export interface Runner {
   inspect(runID: string): Promise<{ facts: HostFacts; state: RunState | undefined; holder: Claimant | undefined }>;
   /** Uploads the plan and starts it detached, at most once per claim however often it is called. */
   start(runID: string, plan: Plan, options: RunOptions): Promise<void>;
-  /** Follows the run's output from byte `offset` until it ended; resolves with its final state. */
+  /**
+   * Follows the run's output from byte `offset` (0, or that of an event) until it ended; resolves with its final state,
+   * or with Claimed if it was not started.
+   */
   follow(runID: string, offset: number, on: (event: FollowEvent) => void): Promise<RunState>;
   /** Kills what lives of the run and waits until it is dead. */
   kill(runID: string): Promise<void>;

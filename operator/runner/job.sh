@@ -1,0 +1,189 @@
+# shellcheck shell=sh disable=SC2154 # variables of runner.sh
+# The job itself: runner.sh and this after it are the program that goes on detached, as `program run RUN JOB`. Steps that
+# need the runner are processes of their own, `program step RUN JOB N`, so that nothing of the fragments reaches them.
+SENTINEL=/run/cluster-api/bootstrap-success.complete
+
+job_run() { # RUN JOB
+  if ! mine "$1" || ! process $$; then exit 1; fi
+  job=$2 home=$CLAIM/$2 here=$VOLATILE/$1.$2.$$
+  words=$(prepare 2>&1) || { greet "$words"; exit 1; }
+  exec 9<>"$here/alive"
+  words=$(ln "$home/started.$$" "$home/started" 2>&1) || give_way
+  rm -f "$home/started.$$"
+  exec >>"$home/output" 2>&1
+  mkdir -p "$CLAIM/created"
+  if [ "$job" = bootstrap ]; then steps_as remember && rm -f "$SENTINEL"; fi
+  set -- "$CLAIM"/created/*
+  [ -e "$1" ] || shift
+  flush "$@" "$CLAIM/created" "$home/started" "$home" "$CLAIM"
+  greet started
+  { steps_as compose && settle; } >"$DATA/session"
+  (umask 022 && enter_directory && clean_environment /bin/sh "$DATA/session") </dev/null 9>&-
+  conclude $?
+}
+
+prepare() {
+  rm -rf "$here" && mkdir -p "$here" && mkfifo "$here/alive" && text "$here/start" "$birth" &&
+    text "$home/started.$$" "$$ $birth $(now)" && : >>"$home/output"
+}
+
+greet() { # tells those who wait for the start
+  words=$(printf '%s' "$1" | tr '\n' ' ')
+  for hello in "$VOLATILE/$run.$job.hello."*; do
+    [ ! -p "$hello" ] || printf '%s\n' "$words" 1<>"$hello"
+  done
+}
+
+give_way() { # another process has started the job, or the job may not be started any more
+  [ -e "$home/started" ] || greet "$words"
+  rm -rf "$home/started.$$" "$here"
+  exit 0
+}
+
+enter_directory() {
+  mkdir -p "$directory" && cd "$directory" && return
+  name=d29ya2luZ0Rpcg== kind=directory # workingDir
+  enter
+  return 1
+}
+
+clean_environment() {
+  env -i HOME=/root USER=root LOGNAME=root SHELL=/bin/sh "PATH=$PATH" LANG=C.UTF-8 "$MARK=/$run/$job/" "$@"
+}
+
+conclude() { # EXIT-CODE
+  load "$job"
+  sentinel=no
+  [ ! -e "$SENTINEL" ] || sentinel=yes
+  result="$1 $(now) $sentinel $step"
+  case $1$sentinel$expects in 0yes* | 0nono) : >"$home/succeeded" ;; esac
+  text "$here/result" "$result"
+  text "$home/result.new" "$result" && mv -f "$home/result.new" "$home/result"
+  rm -rf "$home"/data.*
+  flush "$home/result" "$home"
+  printf '\036%s end %s\n' "$run" "$result"
+}
+
+# ---- steps: the file `steps` calls options once and step for every one of them
+
+options() { # ONE-SCRIPT EXPECTS-SENTINEL DIRECTORY
+  script=$1 expects=$2 directory=$3
+  if [ "$way" = compose ] && [ "$script" = yes ]; then printf 'set -e\n'; fi
+}
+
+step() { "step_$way" "$@"; } # N KIND NAME ARGUMENTS
+
+steps_as() {
+  way=$1 group=
+  # shellcheck disable=SC1091
+  . "$DATA/steps"
+}
+
+# For what follows in the shell that the fragments share; nothing of it relies on what they may have changed.
+step_compose() {
+  case $2 in
+    shell)
+      group=${group:-$1}
+      cat "$DATA/$1" >>"$DATA/$group.group"
+      if [ "$script" = no ] || stands_alone "$DATA/$group.group"; then settle; fi
+      ;;
+    tolerated) settle && printf '%s || :\n' "$(call "$1")" ;;
+    *) settle && printf '%s || exit $?\n' "$(call "$1")" ;;
+  esac
+}
+
+call() { printf "/bin/sh '%s' step '%s' '%s' %s" "$DATA/program" "$run" "$job" "$1"; }
+
+stands_alone() { # FILE: a construct of one script may go over several commands
+  case $(cat "$1") in *\\) return 1 ;; esac
+  /bin/sh -n "$1" 2>/dev/null
+}
+
+settle() {
+  if [ -n "$group" ]; then
+    # shellcheck disable=SC2016 # for the session
+    printf '%s || exit $?\n. '\''%s'\''\n_status=$?\n[ "$_status" -eq 0 ] || exit "$_status"\n' "$(call "$group")" "$DATA/$group.group"
+  fi
+  group=
+}
+
+step_remember() { # files that the run will have brought
+  [ "$2" = file ] || return 0
+  resolve "$7"
+  if [ ! -e "$target" ] && [ ! -L "$target" ]; then printf '%s' "$target" >"$CLAIM/created/$1"; fi
+}
+
+resolve() { # PATH: sets target to the file that it names, through symbolic links
+  target=$(readlink -f "$1" 2>/dev/null && printf x) || { target=$1 && return; }
+  target=${target%?x}
+}
+
+job_step() { # RUN JOB N
+  run=$1 job=$2 wanted=$3
+  alive "$job" || exit 143 # nobody would know how it ended
+  steps_as perform
+}
+
+step_perform() {
+  [ "$1" = "$wanted" ] || return 0
+  number=$1 kind=$2 name=$3
+  shift 3
+  enter
+  case $kind in
+    shell) exit 0 ;;
+    file) write "$@" ;;
+    forget) forget ;;
+    *) own_process "$@" ;;
+  esac
+  code=$?
+  if [ "$kind" = tolerated ] && [ "$code" != 0 ]; then printf 'exit code %s, going on\n' "$code"; fi
+  exit "$code"
+}
+
+enter() {
+  text "$CLAIM/$job/current.new" "$kind $name" && mv -f "$CLAIM/$job/current.new" "$CLAIM/$job/current"
+  printf '\036%s command %s %s\n' "$run" "$(now)" "$name" >>"$CLAIM/$job/output"
+}
+
+own_process() { # INTERPRETER...
+  chmod 0700 "$DATA/$number" && cd "$directory" && umask 022 && clean_environment "$@" "$DATA/$number"
+}
+
+# As cloud-init's write_files: through symbolic links, and mode and owner also when it appends.
+write() { # MODE OWNER APPEND PATH
+  resolve "$4"
+  parent=${target%/*}/
+  [ -d "$parent" ] || (umask 022 && mkdir -p "$parent") || return
+  if [ -d "$target" ]; then printf '%s is a directory\n' "$target" && return 1; fi
+  if [ -e "$target" ] && [ ! -f "$target" ]; then cat "$DATA/$number" >"$target" && return; fi
+  beside=$parent.$UNIT.$$
+  old=/dev/null
+  if [ "$3" = yes ] && [ -e "$target" ]; then old=$target; fi
+  # -C: never through something that waits under this name
+  if (set -C && cat "$old" "$DATA/$number" >"$beside") && chown "$2" "$beside" && chmod "$1" "$beside" && mv -f "$beside" "$target"; then
+    [ ! -e /sys/fs/selinux/enforce ] || restorecon "$target" || :
+  else
+    rm -f "$beside"
+    return 1
+  fi
+}
+
+forget() { # the files that the run brought, the newest first, and its sentinel
+  newest_first=
+  for entry in "$CLAIM"/created/*; do newest_first="${entry##*/} $newest_first"; done
+  for entry in $newest_first; do
+    [ -e "$CLAIM/created/$entry" ] || continue
+    target=$(cat "$CLAIM/created/$entry" && printf x)
+    target=${target%x}
+    if [ -f "$target" ] || [ -L "$target" ]; then rm -f "$target" || return; fi
+  done
+  rm -f "$SENTINEL"
+}
+
+case ${1-} in
+  run | step)
+    DATA=${0%/*} verb=$1
+    shift
+    "job_$verb" "$@"
+    ;;
+esac

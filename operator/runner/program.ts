@@ -1,0 +1,79 @@
+/** The shell programs that go to a host's standard input: runner.sh, what is uploaded, and one call. Pure but for reading the sources once. */
+import { readFileSync } from 'node:fs';
+import { quote } from '../ssh/quote.ts';
+
+/** Where the runner keeps things on a host. Absolute paths of letters, digits and `-_./`. */
+export interface RunnerPaths {
+  /** Survives a reboot: the claim. */
+  state: string;
+  /** Doesn't survive a reboot: who lives. */
+  volatile: string;
+  /** The Cluster API sentinel file. */
+  sentinel: string;
+  /** Is a directory where systemd runs the host (sd_booted(3)). */
+  systemd: string;
+  /** Search path of the runner and of the commands. */
+  path: string;
+}
+
+export const RUNNER_PATHS: RunnerPaths = {
+  state: '/var/lib/cluster-api-provider-remote',
+  volatile: '/run/cluster-api-provider-remote',
+  sentinel: '/run/cluster-api/bootstrap-success.complete',
+  systemd: '/run/systemd/system',
+  path: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+};
+
+/** A file that an exec brings along. `name` is of letters, digits, `.` and `-`. */
+export interface Upload {
+  name: string;
+  content: Uint8Array;
+}
+
+/** The runner's sources with their constants set. */
+export interface Sources {
+  /** Goes before every call. */
+  runner: string;
+  /** What is executed detached: the runner and the job. */
+  detached: Uint8Array;
+}
+
+const RUNNER = readFileSync(new URL('./runner.sh', import.meta.url), 'utf8');
+const JOB = readFileSync(new URL('./job.sh', import.meta.url), 'utf8');
+
+export function sources(paths: RunnerPaths): Sources {
+  const runner = withPaths(RUNNER, paths);
+  return { runner, detached: Buffer.from(runner + withPaths(JOB, paths)) };
+}
+
+function withPaths(source: string, paths: RunnerPaths): string {
+  return source.replace(/^(STATE|VOLATILE|SENTINEL|SYSTEMD|PATH)=.*$/gm, (_, name: string) => {
+    return `${name}=${quote(paths[name.toLowerCase() as keyof RunnerPaths])}`;
+  });
+}
+
+/**
+ * The program of one exec. `nonce` begins every line of its answer. The call stands in braces: a shell runs nothing of a
+ * program whose end did not arrive.
+ */
+export function compose(runner: string, nonce: string, verb: string, args: readonly string[], uploads: readonly Upload[] = []): string {
+  const call = ['main', nonce, verb, ...args].map(quote).join(' ');
+  return [runner, '{\n', ...uploadFunction(uploads), call, '\n}\n'].join('');
+}
+
+function uploadFunction(uploads: readonly Upload[]): string[] {
+  if (uploads.length === 0) return [];
+  return ['upload() {\n', ...uploads.flatMap(putting), '}\n'];
+}
+
+function putting({ name, content }: Upload): string[] {
+  return [`put ${quote(name)} <<'END.' || return\n`, base64Lines(content), 'END.\n'];
+}
+
+/** Base64 in lines of 76 characters (RFC 2045 6.8), the longest that every decoder takes; it never holds a dot. */
+function base64Lines(content: Uint8Array): string {
+  const { buffer, byteOffset, byteLength } = content;
+  return Buffer.from(buffer, byteOffset, byteLength)
+    .toString('base64')
+    .replace(/.{1,76}/g, '$&\n');
+}

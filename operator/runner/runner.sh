@@ -1,0 +1,403 @@
+#!/bin/sh
+# The runner: everything that happens on a host. POSIX sh (dash, busybox, bash), sent whole on the standard input of
+# `/bin/sh -s` with one call of `main` after it, so that no version of it grows old on a host. What goes on detached is a copy
+# of it with job.sh. Nothing but definitions comes before the call: a program cut off on its way does nothing.
+#
+# $STATE/claim/                    root only, there completely or not at all
+#   run namespace name uid         who has the host
+#   cleanup/                       how to get rid of the run: steps and scripts (not there: nobody knows how)
+#   created/N                      paths of the files that were not there before the run
+#   bootstrap/ cleanup-N/          jobs
+#     data.BOOT/                   steps, their contents and this program; of one boot, gone when the job ended
+#     started                      pid, start time and date of the one process that ever runs the job; pid 0: nobody may
+#     output                       what the commands print, with marks: \036RUN command|end ...
+#     current result               kind and name of the step; exit code, date, sentinel, kind and name
+# $VOLATILE/RUN.JOB.PID/alive      FIFO that this process holds open as long as it lives
+STATE=/var/lib/cluster-api-provider-remote
+VOLATILE=/run/cluster-api-provider-remote
+SYSTEMD=/run/systemd/system
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+LC_ALL=C
+export PATH LC_ALL
+umask 077
+CLAIM=$STATE/claim
+UNIT=cluster-api-provider-remote
+MARK=CLUSTER_API_PROVIDER_REMOTE
+
+# ---- answers: lines that begin with the caller's nonce, so that whatever else prints is not mistaken for one
+
+main() { # NONCE VERB ARGUMENTS
+  nonce=$1 verb=$2
+  shift 2
+  exec 3<&0 </dev/null
+  printf '\n'
+  say begin
+  "do_$verb" "$@"
+  finish
+}
+
+say() { printf '%s %s\n' "$nonce" "$*"; }
+
+finish() {
+  say end
+  exit 0
+}
+
+fail() { # REASON TEXT
+  reason=$1
+  set -f
+  IFS='
+'
+  # shellcheck disable=SC2086 # one word a line
+  set -- $2
+  IFS=' '
+  say error "$reason" "$*"
+  finish
+}
+
+# ---- small tools
+
+flush() { sync "$@" 2>/dev/null || sync; } # to disk; a sync without operands takes the whole host
+
+if command -v base64 >/dev/null 2>&1; then BASE64=base64
+elif command -v openssl >/dev/null 2>&1; then BASE64='openssl base64'
+elif command -v busybox >/dev/null 2>&1; then BASE64='busybox base64'
+else BASE64=
+fi
+
+put() { $BASE64 -d >"$into/$1"; } # NAME, content in base64 on standard input
+
+text() { # FILE LINE, by cat, which says why it fails
+  cat >"$1" <<END
+$2
+END
+}
+
+place() { # FROM TO: renames a directory; fails where TO is
+  mv -T "$1" "$2" 2>/dev/null && return
+  if [ -e "$2" ] || ! mv "$1" "$2"; then return 1; fi
+  # Without -T it went into a directory that came in between.
+  if [ -d "$2/${1##*/}" ]; then rm -rf "${2:?}/${1##*/}" && return 1; fi
+}
+
+now() { date +%s; }
+
+boot() { read -r boot </proc/sys/kernel/random/boot_id; }
+
+process() { # PID: sets parent, session and birth; fails where no such process lives
+  stat=
+  { while read -r line; do stat="$stat $line"; done <"/proc/$1/stat"; } 2>/dev/null
+  # shellcheck disable=SC2086 # fields
+  set -- ${stat##*) }
+  [ $# -ge 20 ] || return 1
+  case $1 in Z | X | x) return 1 ;; esac
+  parent=$2 session=$4 birth=${20}
+}
+
+# ---- the claim
+
+mine() { # RUN: whether the host's claim is of this run
+  run=$1 holder=
+  { read -r holder <"$CLAIM/run"; } 2>/dev/null
+  [ "$holder" = "$run" ]
+}
+
+hold() { # RUN: as mine, for verbs that can't do without
+  mine "$1" && return
+  if [ -n "$holder" ]; then say_holder && fail HostInUse "the host is claimed by run $holder"; fi
+  fail ClaimLost "the host has no claim of run $run"
+}
+
+say_holder() {
+  for key in run namespace name uid; do
+    value=
+    read -r value <"$CLAIM/$key"
+    say "holder $key $value"
+  done
+}
+
+require() {
+  missing=
+  for tool in cat chmod chown cp date env grep ln mkdir mkfifo mv readlink rm sleep sync tail tr uname; do
+    command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
+  done
+  [ -n "$BASE64" ] || missing="$missing base64"
+  if [ -d "$SYSTEMD" ]; then tool=systemd-run; else tool=setsid; fi
+  command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
+  [ -r /proc/self/stat ] || missing="$missing /proc"
+  [ -z "$missing" ] || fail HostUnsuitable "not found on the host:$missing"
+}
+
+fill() { # RUN NAMESPACE NAME UID
+  mkdir -p "$STATE" && sweep && mkdir "$new" &&
+    text "$new/run" "$1" && text "$new/namespace" "$2" && text "$new/name" "$3" && text "$new/uid" "$4" || return 1
+  set -- "$new" "$new"/*
+  if command -v upload >/dev/null 2>&1; then
+    into=$new/cleanup
+    if ! mkdir "$into" || ! upload; then return 1; fi
+    set -- "$@" "$into" "$into"/*
+  fi
+  flush "$@"
+}
+
+sweep() { # what a power cut left of claims that were being made or removed
+  for left in "$STATE"/gone.* "$STATE"/new.*; do
+    case $left in "$STATE/new.$boot".*) ;; *) rm -rf "$left" ;; esac
+  done
+}
+
+do_claim() { # RUN NAMESPACE NAME UID
+  require
+  boot
+  if ! mine "$1" && [ -z "$holder" ]; then
+    new=$STATE/new.$boot.$nonce
+    words=$(fill "$@" 2>&1) || { rm -rf "$new"; fail HostNotWritable "$words"; }
+    words=$(place "$new" "$CLAIM" 2>&1) || { rm -rf "$new"; [ -e "$CLAIM" ] || fail HostNotWritable "$words"; }
+    flush "$STATE"
+  fi
+  hold "$1"
+  say_facts
+  say_state bootstrap
+}
+
+do_inspect() { # RUN
+  say_facts
+  if mine "$1"; then say_state bootstrap; fi
+  [ -z "$holder" ] || say_holder
+}
+
+do_state() { # RUN JOB
+  hold "$1"
+  say_state "$2"
+}
+
+say_facts() {
+  say "fact hostname $(uname -n)"
+  say "fact kernel $(uname -r)"
+  say "fact architecture $(uname -m)"
+  machine=
+  { read -r machine </etc/machine-id; } 2>/dev/null
+  say "fact machineID $machine"
+  for file in /etc/os-release /usr/lib/os-release; do
+    [ ! -r "$file" ] || break
+  done
+  # shellcheck disable=SC1090
+  say "fact os $( (PRETTY_NAME= && . "$file" && printf '%s' "$PRETTY_NAME") 2>/dev/null | tr '\n' ' ')"
+  say "fact cpus $(getconf _NPROCESSORS_ONLN 2>/dev/null || grep -c '^processor' /proc/cpuinfo)"
+  while read -r key value _; do
+    [ "$key" != MemTotal: ] || say "fact memory $((value * 1024))"
+  done </proc/meminfo
+}
+
+# ---- jobs as seen from outside
+
+load() { # JOB: sets pid, start and began; pid 0: not started
+  pid=0 start=0 began=0 step='- -'
+  { read -r pid start began <"$CLAIM/$1/started"; read -r step <"$CLAIM/$1/current"; } 2>/dev/null
+}
+
+alive() { # JOB: whether its runner lives
+  load "$1"
+  [ -p "$VOLATILE/$run.$1.$pid/alive" ] && process "$pid" && [ "$birth" = "$start" ]
+}
+
+say_state() { # JOB
+  load "$1"
+  if say_result "$1"; then return; fi
+  if alive "$1"; then
+    say "state Running $began $step"
+  elif [ "$pid" = 0 ]; then
+    say 'state Claimed'
+  elif ! say_result "$1"; then # it may have ended between the two looks
+    say "state Vanished $began $step"
+    say_tail "$1"
+  fi
+}
+
+say_result() { # JOB. The one in memory is for a disk that was full.
+  { read -r result <"$CLAIM/$1/result" || read -r result <"$VOLATILE/$run.$1.$pid/result"; } 2>/dev/null || return
+  say "state Finished $began $result"
+  say_tail "$1"
+}
+
+say_tail() { # JOB
+  [ ! -e "$CLAIM/$1/output" ] || [ "$verb" = follow ] || say "tail $(tail -c 12288 "$CLAIM/$1/output" | $BASE64 | tr -d '\n')"
+}
+
+leash() { # PIDS: ends them and this shell when the client goes away (its side of standard input closes)
+  (cat <&3 && kill "$@" $$) >/dev/null 2>&1 &
+  leash=$!
+}
+
+do_follow() { # RUN JOB FIRST-BYTE
+  hold "$1"
+  say_state "$2"
+  output=$CLAIM/$2/output
+  if ! alive "$2"; then
+    say stream still
+    [ ! -e "$output" ] || tail -c "+$3" "$output"
+    exit 0
+  fi
+  # Opened so that it neither waits for a writer nor misses that there is none.
+  fifo=$VOLATILE/$run.$2.$pid/alive
+  exec 8<>"$fifo"
+  exec 7<"$fifo"
+  exec 8>&-
+  say stream live
+  tail -c "+$3" -f "$output" 3<&- 7<&- &
+  tail=$!
+  cat <&7 >/dev/null 2>&1 3<&- &
+  life=$!
+  leash "$tail" "$life"
+  wait "$life"
+  sleep 2 # a tail that polls needs a second for the last lines; a client that saw the end is gone by now
+  kill "$tail" "$leash"
+  exit 0
+}
+
+# ---- starting a job detached, once
+
+publish() { # JOB: uploads its data unless it is there. Data of another boot may be torn: it has another name.
+  [ ! -d "$data" ] || return 0
+  into=$data.$nonce
+  if mkdir -p "$CLAIM/$1" && mkdir "$into" && upload && { [ "$1" = bootstrap ] || cp "$CLAIM"/cleanup/* "$into"; }; then
+    place "$into" "$data" || { rm -rf "$into" && [ -d "$data" ]; }
+  else
+    rm -rf "$into"
+    return 1
+  fi
+}
+
+launch() { # JOB: returns once it has been started; fails with words in answer
+  boot
+  data=$CLAIM/$1/data.$boot
+  words=$(publish "$1" 2>&1) || fail HostNotWritable "$words"
+  hello=$VOLATILE/$run.$1.hello.$nonce
+  words=$({ mkdir -p "$VOLATILE" && mkfifo "$hello"; } 2>&1) || fail HostNotWritable "$words"
+  exec 5<>"$hello"
+  # Looked at after the FIFO is there: either the job finds the FIFO or it was started before.
+  if [ ! -e "$CLAIM/$1/started" ]; then
+    words=$(detach "$1" 2>&1) || fail HostUnsuitable "$words"
+    leash
+    read -r answer <&5
+    kill "$leash"
+    [ "$answer" = started ] || fail HostNotWritable "$answer"
+  fi
+  rm -f "$hello"
+  exec 5>&-
+}
+
+detach() { # JOB
+  if [ ! -d "$SYSTEMD" ]; then
+    env -i "PATH=$PATH" "$MARK=/$run/$1/" setsid /bin/sh "$data/program" run "$run" "$1" </dev/null >/dev/null 2>&1 3<&- 5>&- &
+    return 0
+  fi
+  # shellcheck disable=SC2046 # words
+  set -- "$1" $(systemd-run --version)
+  unit=$UNIT-$run.$1.service version=${3%%[!0-9]*} job=$1
+  set -- --no-block --quiet "--unit=$unit" -p KillMode=process -p TasksMax=infinity
+  if [ "$version" -ge 240 ]; then set -- "$@" -p Type=exec; fi
+  if [ "$version" -ge 236 ]; then set -- "$@" --collect; fi
+  # A command killed for want of memory is a failed command, not the end of the unit.
+  if [ "$version" -ge 243 ]; then set -- "$@" -p OOMPolicy=continue; fi
+  systemctl reset-failed "$unit" >/dev/null 2>&1 || :
+  words=$(systemd-run "$@" /bin/sh "$data/program" run "$run" "$job" 2>&1 3<&- 5>&-) && return
+  case $words in *already*) ;; *) printf '%s\n' "$words" && return 1 ;; esac # queued by a call whose answer was lost
+}
+
+do_start() { # RUN
+  hold "$1"
+  [ -e "$CLAIM/bootstrap/started" ] || launch bootstrap
+  read -r pid _ <"$CLAIM/bootstrap/started"
+  [ "$pid" != 0 ] || fail ClaimLost "run $run is being cleaned up"
+}
+
+# ---- ending
+
+belonging() { # sets pids to what lives of the run: by control group, environment or session
+  pids='' keep=' ' sessions=' '
+  up=$$
+  while [ "$up" -gt 1 ] && process "$up"; do keep="$keep$up " up=$parent; done
+  for job in "$VOLATILE/$run".*.*/alive; do
+    job=${job%/alive}
+    # Nobody else leads a session of that number while it has members.
+    if [ -p "$job/alive" ] && read -r start <"$job/start" && { ! process "${job##*.}" || [ "$birth" = "$start" ]; }; then
+      sessions="$sessions${job##*.} "
+    fi
+  done
+  marked=$(grep -lsF "$MARK=/$run/" /proc/[0-9]*/environ; grep -lsF "/$UNIT-$run." /proc/[0-9]*/cgroup)
+  marked=" $(printf '%s' "$marked" | tr '\n' ' ') "
+  for entry in /proc/[0-9]*; do
+    id=${entry#/proc/}
+    case $keep in *" $id "*) continue ;; esac
+    process "$id" || continue
+    case "$marked$sessions" in *"/proc/$id/"* | *" $session "*) pids="$pids $id" ;; esac
+  done
+  [ -n "$pids" ]
+}
+
+slay() { # 5 s to end, 5 s to die
+  round=0
+  # shellcheck disable=SC2086 # words
+  while belonging; do
+    case $round in
+      0) kill $pids 2>/dev/null ;;
+      100) fail StillRunning "processes$pids of run $run would not die" ;;
+      *) [ "$round" -lt 50 ] || kill -KILL $pids 2>/dev/null ;;
+    esac
+    round=$((round + 1))
+    sleep 0.1 2>/dev/null || sleep 1
+  done
+  rm -rf "$CLAIM"/*/data.*
+}
+
+do_kill() { # RUN
+  if mine "$1"; then slay; fi
+}
+
+do_tidy() { # RUN
+  if mine "$1" && ! alive bootstrap && [ "$pid" != 0 ]; then
+    rm -rf "$CLAIM"/bootstrap/data.*
+    [ ! -e "$CLAIM/bootstrap/succeeded" ] || rm -f "$CLAIM/bootstrap/output"
+  fi
+}
+
+do_clean() { # RUN: answers with the job to follow, or that there is none
+  mine "$1" || { say clean absent; return; }
+  words=$({ mkdir -p "$CLAIM/bootstrap" && text "$CLAIM/bootstrap/started.$nonce" '0 0 0'; } 2>&1) || fail HostNotWritable "$words"
+  # From here on a run that was not started will never be.
+  ln "$CLAIM/bootstrap/started.$nonce" "$CLAIM/bootstrap/started" 2>/dev/null || :
+  rm -f "$CLAIM/bootstrap/started.$nonce"
+  read -r pid _ <"$CLAIM/bootstrap/started"
+  if [ "$pid" = 0 ]; then release && say clean never && return; fi
+  latest
+  if confirmed; then say clean confirmed && return; fi
+  if [ "$last" = 0 ] || ! alive "cleanup-$last"; then
+    slay
+    [ -d "$CLAIM/cleanup" ] || { say clean unknown; return; }
+    rm -f "$CLAIM/cleanup-$last/output"
+    last=$((last + 1))
+    launch "cleanup-$last"
+  fi
+  say "clean follow cleanup-$last"
+}
+
+latest() { # sets last to the number of the cleanup that was started last, or 0
+  last=0
+  while [ -e "$CLAIM/cleanup-$((last + 1))/started" ]; do last=$((last + 1)); done
+}
+
+confirmed() { { read -r code _ <"$CLAIM/cleanup-$last/result"; } 2>/dev/null && [ "$code" = 0 ]; }
+
+do_release() { # RUN
+  if mine "$1" && latest && confirmed; then release; fi
+}
+
+release() {
+  gone=$STATE/gone.$nonce
+  words=$(mv "$CLAIM" "$gone" 2>&1) || { [ ! -e "$CLAIM" ] || fail HostNotWritable "$words"; return 0; }
+  read -r holder <"$gone/run"
+  if [ "$holder" != "$run" ]; then place "$gone" "$CLAIM" && return; fi # another's, made since we looked
+  flush "$STATE"
+  rm -rf "$gone" "$VOLATILE/$run".*
+}

@@ -1,0 +1,221 @@
+/** The runner's verbs: composes programs, executes them over a connection, reads their answers. */
+import { randomBytes } from 'node:crypto';
+import type { HostFacts } from '../../apis/infrastructure/status.ts';
+import type { Plan } from '../bootstrap/plan.ts';
+import type { CleanupPlan } from '../cleanup/plan.ts';
+import type { Connection, ExecOptions, ExecResult, Privilege } from '../ssh/types.ts';
+import { AnswerStream, type Stream } from './answer-stream.ts';
+import { cleanupFiles, planFiles } from './plan-files.ts';
+import { RUNNER_PATHS, compose, sources, type RunnerPaths, type Sources, type Upload } from './program.ts';
+import { TAIL, errorOf, factsOf, finished, holderOf, parseAnswer, stateOf } from './protocol.ts';
+import {
+  RunnerError,
+  type Claimant,
+  type CleanResult,
+  type FollowEvent,
+  type RunOptions,
+  type RunState,
+  type Runner,
+  type RunnerFactory,
+} from './types.ts';
+import type { Line } from './words.ts';
+
+/** Milliseconds for a verb that only looks or writes. */
+const VERB_TIMEOUT = 60_000;
+/** What is said of an answer that is none. */
+const EXCERPT = 500;
+
+/** The runner on hosts as they are. */
+export const createRunner: RunnerFactory = runnerFactory(RUNNER_PATHS);
+
+/** A runner that keeps its things elsewhere on the host. */
+export function runnerFactory(paths: RunnerPaths): RunnerFactory {
+  const programs = sources(paths);
+  return (connection, privilege, signal) => new ShellRunner(connection, privilege, signal, programs);
+}
+
+/** What a verb's exec needs beside its call. */
+interface Call {
+  verb: string;
+  args: string[];
+  uploads?: Upload[];
+  /** The verb waits on the host, and ends there when our side of standard input closes. */
+  waits?: boolean;
+}
+
+/** A job's state and the kind of step that it was at. */
+interface JobState {
+  state: RunState;
+  kind: string;
+}
+
+class ShellRunner implements Runner {
+  readonly #connection: Connection;
+  readonly #privilege: Privilege;
+  readonly #signal: AbortSignal;
+  readonly #sources: Sources;
+
+  constructor(connection: Connection, privilege: Privilege, signal: AbortSignal, programs: Sources) {
+    this.#connection = connection;
+    this.#privilege = privilege;
+    this.#signal = signal;
+    this.#sources = programs;
+  }
+
+  async claim(claimant: Claimant, cleanup: CleanupPlan | undefined): Promise<{ facts: HostFacts; state: RunState }> {
+    const { namespace, name, uid } = claimant.machine;
+    const uploads = cleanup === undefined ? [] : cleanupFiles(cleanup);
+    const lines = await this.#ask({ verb: 'claim', args: [claimant.runID, namespace, name, uid], uploads });
+    const found = stateOf(lines, claimant.runID);
+    if (found === undefined) throw new RunnerError('RunnerProtocol', 'the host took the claim and did not say its state');
+    return { facts: this.#facts(lines), state: found.state };
+  }
+
+  async inspect(runID: string): Promise<{ facts: HostFacts; state: RunState | undefined; holder: Claimant | undefined }> {
+    const lines = await this.#ask({ verb: 'inspect', args: [runID] });
+    return { facts: this.#facts(lines), state: stateOf(lines, runID)?.state, holder: holderOf(lines) };
+  }
+
+  async start(runID: string, plan: Plan, options: RunOptions): Promise<void> {
+    await this.#ask({ verb: 'start', args: [runID], uploads: [...planFiles(plan, options), this.#program()], waits: true });
+  }
+
+  async follow(runID: string, offset: number, on: (event: FollowEvent) => void): Promise<RunState> {
+    return (await this.#follow(runID, 'bootstrap', offset, on)).state;
+  }
+
+  async kill(runID: string): Promise<void> {
+    await this.#ask({ verb: 'kill', args: [runID] });
+  }
+
+  async tidy(runID: string): Promise<void> {
+    await this.#ask({ verb: 'tidy', args: [runID] });
+  }
+
+  async clean(runID: string, on: (event: FollowEvent) => void): Promise<CleanResult> {
+    const lines = await this.#ask({ verb: 'clean', args: [runID], uploads: [this.#program()], waits: true });
+    const [answer = '', job = ''] = (lines.find(([key]) => key === 'clean')?.[1] ?? '').split(' ');
+    switch (answer) {
+      case 'absent':
+      case 'never':
+        return { outcome: 'Clean', ran: false };
+      case 'unknown':
+        return { outcome: 'NoCleanupKnown' };
+      case 'confirmed':
+        return this.#release(runID);
+      case 'follow': {
+        const { state, kind } = await this.#follow(runID, job, 0, on);
+        return state.phase === 'Finished' && state.exitCode === 0 ? this.#release(runID) : failure(state, kind);
+      }
+      default:
+        throw new RunnerError('RunnerProtocol', `the runner on the host answers the cleanup with "${answer}"`);
+    }
+  }
+
+  /** Removes the claim; the host looks again whether its cleanup is confirmed. */
+  async #release(runID: string): Promise<CleanResult> {
+    await this.#ask({ verb: 'release', args: [runID] });
+    return { outcome: 'Clean', ran: true };
+  }
+
+  #facts(lines: readonly Line[]): HostFacts {
+    return factsOf(lines, this.#connection.hostKey.fingerprint);
+  }
+
+  #program(): Upload {
+    return { name: 'program', content: this.#sources.detached };
+  }
+
+  async #ask(call: Call): Promise<Line[]> {
+    const nonce = newNonce();
+    const result = await this.#connection.exec({ ...this.#execOptions(call, nonce), signal: this.#signal, timeout: VERB_TIMEOUT });
+    const lines = parseAnswer(result.stdout, nonce);
+    if (lines === undefined) throw noAnswer(result);
+    const error = errorOf(lines);
+    if (error !== undefined) throw error;
+    return lines;
+  }
+
+  #execOptions({ verb, args, uploads, waits = false }: Call, nonce: string): Omit<ExecOptions, 'signal'> {
+    const program = compose(this.#sources.runner, nonce, verb, args, uploads);
+    return { privilege: this.#privilege, program, keepStdin: waits };
+  }
+
+  /** Streams until the end. A stream that ends without it is of a job that vanished, or that ended unseen: looks again. */
+  async #follow(runID: string, job: string, offset: number, on: (event: FollowEvent) => void): Promise<JobState> {
+    let from = offset;
+    for (;;) {
+      const { head, live, result, tail, offset: reached } = await this.#stream(runID, job, from, on);
+      const now = stateOf(head, runID);
+      if (now === undefined) throw new RunnerError('RunnerProtocol', 'the runner on the host did not say the state of the run');
+      if (now.state.phase === 'Claimed') return now;
+      // What was not seen here of the last lines is still on the host.
+      const whole = from === 0 || tail.bytes.length === TAIL;
+      if (result !== undefined && whole) return { state: finished(now.state.startedAt, result, tail.toString()), kind: result.kind };
+      if (result !== undefined || !live) return this.#state(runID, job);
+      from = reached;
+    }
+  }
+
+  /** One exec of a follow: as long as the run lives, or what there is of its output. */
+  async #stream(runID: string, job: string, offset: number, on: (event: FollowEvent) => void): Promise<Stream> {
+    const nonce = newNonce();
+    const done = new AbortController();
+    const stream = new AnswerStream(nonce, runID, offset, on, () => done.abort());
+    const exec = this.#connection.exec({
+      ...this.#execOptions({ verb: 'follow', args: [runID, job, String(offset + 1)], waits: true }, nonce),
+      signal: AbortSignal.any([this.#signal, done.signal]),
+      onStdout: (chunk) => stream.write(chunk),
+    });
+    let result: ExecResult | undefined;
+    try {
+      result = await exec;
+    } catch (error) {
+      // After the end mark the channel was ended here.
+      if (!done.signal.aborted) throw error;
+    }
+    const brought = stream.end();
+    if (brought === undefined) throw noAnswer(result);
+    const error = errorOf(brought.head);
+    if (error !== undefined) throw error;
+    return brought;
+  }
+
+  async #state(runID: string, job: string): Promise<JobState> {
+    const found = stateOf(await this.#ask({ verb: 'state', args: [runID, job] }), runID);
+    if (found === undefined) throw new RunnerError('RunnerProtocol', 'the runner on the host did not say the state of the run');
+    return found;
+  }
+}
+
+function newNonce(): string {
+  return randomBytes(16).toString('hex');
+}
+
+function noAnswer(result: ExecResult | undefined): RunnerError {
+  const { exitCode, stdout, stderr } = result ?? { exitCode: 0, stdout: '', stderr: '' };
+  const words = (stderr.trim() || stdout.trim()).slice(-EXCERPT);
+  return new RunnerError(
+    'RunnerProtocol',
+    `the shell on the host ended with exit code ${exitCode} and without the runner's answer${words ? `; it said: ${words}` : ''}`,
+  );
+}
+
+function failure(state: RunState, kind: string): CleanResult {
+  switch (state.phase) {
+    case 'Finished': {
+      const command = state.command ?? '';
+      const message = kind === 'check' ? `does not hold: ${command}` : `${command} failed with exit code ${state.exitCode}`;
+      return { outcome: 'Failed', command, message, outputTail: state.outputTail };
+    }
+    case 'Vanished':
+      return {
+        outcome: 'Failed',
+        command: state.command,
+        message: `the cleanup was cut off in ${state.command}`,
+        outputTail: state.outputTail,
+      };
+    default:
+      return { outcome: 'Failed', command: '', message: 'the cleanup was not started', outputTail: '' };
+  }
+}

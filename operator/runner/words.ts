@@ -1,0 +1,32 @@
+/** Words that answers and marks have in common. */
+
+/** A key and the rest of the line. */
+export type Line = [key: string, value: string];
+
+export function splitAtSpace(line: string): Line {
+  const space = line.indexOf(' ');
+  return space === -1 ? [line, ''] : [line.slice(0, space), line.slice(space + 1)];
+}
+
+/** What ended a job: `<exit code> <date> <sentinel yes|no> <kind> <name>`. */
+export interface JobResult {
+  exitCode: number;
+  finishedAt: Date;
+  sentinel: boolean;
+  /** Kind of the last step that was entered. */
+  kind: string;
+  name: string;
+}
+
+export function parseResult(value: string): JobResult {
+  const [code, finished, sentinel, kind = '', name = ''] = value.split(' ');
+  return { exitCode: Number(code), finishedAt: date(finished), sentinel: sentinel === 'yes', kind, name: decodeName(name) };
+}
+
+export function date(seconds = ''): Date {
+  return new Date(Number(seconds) * 1000);
+}
+
+export function decodeName(token: string): string {
+  return token === '-' ? '' : Buffer.from(token, 'base64').toString('utf8');
+}
