@@ -9,9 +9,10 @@ import type { ConnectionSpec } from '../../apis/infrastructure/connection.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../apis/infrastructure/kinds.ts';
 import { POOLED_REMOTE_MACHINES, REMOTE_MACHINES } from '../../apis/infrastructure/resources.ts';
 import { keyOf } from '../../apis/meta.ts';
+import { mergePatch } from '../framework/patch.ts';
 import type { Client } from '../framework/types.ts';
-import { choose, duplicateOf, machineOn, type View, wantedIdentity } from './choose.ts';
-import { entryStatus, type EntryMark } from './entry-status.ts';
+import { choose, type View, wantedIdentity } from './choose.ts';
+import { type EntryChange, entryStatus, type EntryMark } from './entry-status.ts';
 import { identityOfMachine } from './identity.ts';
 import { type EntryCache, type MachineCache, obstacle } from './indexes.ts';
 import { inherited } from './metadata.ts';
@@ -150,6 +151,12 @@ export class Allocator {
     const metadata = { annotations: { [ANNOTATION.quarantined]: runID } };
     const noted = await this.#client.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, ref, { metadata });
     return this.#writeStatus(noted, { reserved: true, marks: [mark] });
+  }
+
+  /** Writes conditions and facts of an entry, if they changed. */
+  async mark(entry: PooledRemoteMachine, change: Omit<EntryChange, 'reserved' | 'machineRef'>): Promise<PooledRemoteMachine> {
+    const status = entryStatus(entry, change);
+    return mergePatch(entry.status ?? {}, status) === undefined ? entry : this.#writeStatus(entry, change);
   }
 
   /** The entry that the machine is bound to, while it exists. */
@@ -298,22 +305,12 @@ export class Allocator {
     return `PooledRemoteMachine ${keyOf(entry)} is the same host ${identity} and is in use; waiting until it is free`;
   }
 
-  async #writeStatus(
-    entry: PooledRemoteMachine,
-    change: { reserved: boolean; machineRef?: NonNullable<PooledRemoteMachine['status']>['machineRef']; marks: EntryMark[] },
-  ): Promise<PooledRemoteMachine> {
+  async #writeStatus(entry: PooledRemoteMachine, change: EntryChange): Promise<PooledRemoteMachine> {
     const { namespace = '', name, resourceVersion } = entry.metadata;
-    const status = entryStatus(entry, change);
-    return this.#client.patch<PooledRemoteMachine>(
-      POOLED_REMOTE_MACHINES,
-      { namespace, name },
-      { metadata: { resourceVersion }, status },
-      { subresource: 'status' },
-    );
+    const body = { metadata: { resourceVersion }, status: entryStatus(entry, change) };
+    return this.#client.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, { namespace, name }, body, { subresource: 'status' });
   }
 }
 
 const saysUnreachable = (entry: PooledRemoteMachine): boolean =>
   entry.status?.conditions?.some((c) => c.type === CONDITION.Reachable && c.status === 'False') === true;
-
-export { duplicateOf, machineOn };

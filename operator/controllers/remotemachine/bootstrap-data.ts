@@ -1,0 +1,53 @@
+/** From the bootstrap Secret to a plan, and to the texts of it that no output may repeat. */
+import { SECRETS } from '../../../apis/core.ts';
+import { REASON } from '../../../apis/infrastructure/conditions.ts';
+import type { HostFacts } from '../../../apis/infrastructure/status.ts';
+import type { Secret } from '../../../apis/meta.ts';
+import type { BootstrapData, Plan } from '../../bootstrap/plan.ts';
+import { planBootstrap } from '../../bootstrap/planner.ts';
+import { secretFilter } from '../../framework/redaction.ts';
+import type { Client } from '../../framework/types.ts';
+import type { HostAccess } from '../../runner/execution.ts';
+import { getOrInputError } from '../hosts/access.ts';
+import { InputError } from '../hosts/failure.ts';
+
+export async function readBootstrapData(client: Client, namespace: string, name: string, signal: AbortSignal): Promise<BootstrapData> {
+  const secret = await getOrInputError<Secret>(client, SECRETS, namespace, name, signal);
+  const value = secret.data?.['value'];
+  if (value === undefined) throw new InputError(REASON.SecretKeyMissing, `Bootstrap Secret ${namespace}/${name} has no key \`value\``);
+  const format = secret.data?.['format'];
+  return {
+    value: Buffer.from(value, 'base64'),
+    ...(format !== undefined && { format: Buffer.from(format, 'base64').toString('utf8').trim() }),
+  };
+}
+
+export interface Instance {
+  runID: string;
+  name: string;
+  failureDomain: string | undefined;
+}
+
+/** The plan for a host. Before first contact its facts are empty and the machine's name stands for the host's. Throws BootstrapDataError. */
+export function planFor(data: BootstrapData, instance: Instance, facts: HostFacts): Plan {
+  return planBootstrap(data, {
+    hostname: facts.hostname ?? instance.name,
+    instanceID: instance.runID,
+    ...(instance.failureDomain !== undefined && { availabilityZone: instance.failureDomain }),
+  });
+}
+
+/** Shortest line that counts as a secret: shorter ones are words like `true`. */
+const SHORTEST = 8;
+
+const linesOf = (text: string): string[] => text.split(/\r?\n/).map((line) => line.trim());
+
+/** Filter for everything that the host says: lines of the data, of the files that it writes, and of the keys. */
+export function outputFilter(data: BootstrapData | undefined, plan: Plan | undefined, access: HostAccess): (text: string) => string {
+  const decoder = new TextDecoder('utf-8');
+  const texts = [access.target, ...access.target.bastions].flatMap(({ privateKey, passphrase }) => [privateKey, passphrase ?? '']);
+  if (data !== undefined) texts.push(decoder.decode(data.value));
+  for (const step of plan?.steps ?? []) if (step.kind === 'file') texts.push(decoder.decode(step.content));
+  const secrets = new Set(texts.flatMap(linesOf).filter((line) => line.length >= SHORTEST));
+  return secretFilter([...secrets]);
+}

@@ -1,0 +1,177 @@
+/** RemoteMachine: an existing host becomes a Cluster API machine. The order of the phases is the order of `reconcile`. */
+import { CONDITION, REASON } from '../../../apis/infrastructure/conditions.ts';
+import { CLUSTER_GROUP, type Cluster, infrastructureReady, type Machine } from '../../../apis/cluster/types.ts';
+import type { PooledRemoteMachine, RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
+import { keyOf } from '../../../apis/meta.ts';
+import type { ChangeHandler, Enqueue, ReconcileContext, Reconciler, Request, Result } from '../../framework/types.ts';
+import { identityOfEntry, identityOfMachine } from '../../pool/identity.ts';
+import { obstacle } from '../../pool/indexes.ts';
+import { hostTopic, poolTopic, WaitingList } from '../../pool/waiting.ts';
+import { Attempts } from '../hosts/attempts.ts';
+import { Bootstrap } from './bootstrap.ts';
+import { Deletion } from './delete.ts';
+import type { MachineDeps } from './deps.ts';
+import { setNodeProviderID } from './node.ts';
+import { clusterNameOf, isWatched, ownerMachineName, pausedBy } from './owner.ts';
+import { reportProvisioned, settle } from './provisioned.ts';
+import { reserve } from './reserve.ts';
+import { MachineScope } from './scope.ts';
+import { StatusWriter } from './status.ts';
+
+const requestOf = ({ metadata }: { metadata: { namespace?: string; name: string } }): Request => ({
+  namespace: metadata.namespace ?? '',
+  name: metadata.name,
+});
+
+export class RemoteMachineReconciler implements Reconciler {
+  readonly #deps: MachineDeps;
+  readonly #waiting = new WaitingList();
+  /** From 1 s, as a host that reboots is soon back, to 30 s. */
+  readonly #attempts = new Attempts(1_000, 30_000);
+  readonly #bootstrap: Bootstrap;
+  readonly #deletion: Deletion;
+  readonly #status: StatusWriter;
+  /** Key of a machine -> its UID, to drop what is kept of it once it is gone. */
+  readonly #known = new Map<string, string>();
+
+  constructor(deps: MachineDeps) {
+    this.#deps = deps;
+    this.#bootstrap = new Bootstrap(deps, this.#attempts);
+    this.#deletion = new Deletion(deps, this.#attempts);
+    this.#status = new StatusWriter(deps.client, deps.events);
+  }
+
+  async reconcile(request: Request, { log, signal }: ReconcileContext): Promise<Result | undefined> {
+    const key = `${request.namespace}/${request.name}`;
+    const machine = this.#deps.machines.get(request.namespace, request.name);
+    const known = this.#known.get(key);
+    if (known !== undefined && known !== machine?.metadata.uid) await this.#forget(request, key, known);
+    if (machine === undefined || !isWatched(machine.metadata, this.#deps.settings.watchFilter)) return undefined;
+    this.#known.set(key, machine.metadata.uid);
+    const scope = new MachineScope(machine, log, signal);
+    const result = await this.#phases(scope);
+    return result === 'gone' ? undefined : this.#status.write(scope, result);
+  }
+
+  async #phases(scope: MachineScope): Promise<Result | 'gone' | undefined> {
+    this.#findOwner(scope);
+    const paused = pausedBy(scope.machine, scope.cluster);
+    if (paused !== undefined) return this.#pause(scope, paused);
+    scope.mark(CONDITION.Paused, 'False', REASON.NotPaused, 'Not paused');
+    if (scope.deleting) return this.#deletion.run(scope);
+    const waits = this.#precondition(scope) ?? (await reserve(this.#deps, this.#waiting, scope));
+    if (waits !== undefined) return waits;
+    if (scope.machine.spec?.providerID === undefined) {
+      if (scope.owner?.spec?.bootstrap.dataSecretName === undefined) return this.#awaitData(scope);
+      const runs = await this.#bootstrap.run(scope);
+      if (runs !== undefined) return runs;
+    }
+    reportProvisioned(scope);
+    return (await settle(this.#deps, scope)) ?? setNodeProviderID(this.#deps, scope);
+  }
+
+  #findOwner(scope: MachineScope): void {
+    const { namespace } = scope.name;
+    const ownerName = ownerMachineName(scope.machine);
+    scope.owner = ownerName === undefined ? undefined : this.#deps.owners.get(namespace, ownerName);
+    const clusterName = clusterNameOf(scope.machine, scope.owner);
+    scope.cluster = clusterName === undefined ? undefined : this.#deps.clusters.get(namespace, clusterName);
+  }
+
+  /** A paused machine is left alone: what runs on its host goes on there, and is followed again afterwards. */
+  async #pause(scope: MachineScope, why: string): Promise<Result> {
+    await this.#deps.tasks.abort(scope.uid);
+    scope.mark(CONDITION.Paused, 'True', REASON.Paused, `Paused: ${why}`);
+    return {};
+  }
+
+  /** What provisioning waits for before a host is taken. A provisioned machine waits for nothing any more. */
+  #precondition(scope: MachineScope): Result | undefined {
+    if (scope.machine.spec?.providerID !== undefined) return undefined;
+    const wait = (reason: Parameters<MachineScope['wait']>[1], message: string): Result => {
+      scope.wait(CONDITION.HostReserved, reason, message);
+      return {};
+    };
+    const { owner, cluster } = scope;
+    if (owner === undefined) return wait(REASON.WaitingForOwnerMachine, 'Waiting for a Machine to own this RemoteMachine');
+    const clusterName = clusterNameOf(scope.machine, owner) ?? '';
+    if (cluster === undefined) return wait(REASON.WaitingForCluster, `Waiting for Cluster ${clusterName}`);
+    if (infrastructureReady(cluster)) return undefined;
+    const ref = cluster.spec?.infrastructureRef;
+    const infrastructure = ref === undefined ? 'its infrastructure' : `${ref.kind} ${ref.name}`;
+    return wait(REASON.WaitingForClusterInfrastructure, `Waiting for Cluster ${clusterName}: ${infrastructure} is not ready`);
+  }
+
+  #awaitData(scope: MachineScope): Result {
+    const ref = scope.owner?.spec?.bootstrap.configRef;
+    const by = ref === undefined ? 'spec.bootstrap.dataSecretName' : `bootstrap data from ${ref.kind} ${ref.name}`;
+    const message = `Waiting for ${by} of Machine ${scope.owner?.metadata.name ?? '?'}`;
+    scope.wait(CONDITION.BootstrapExecSucceeded, REASON.WaitingForBootstrapData, message);
+    return {};
+  }
+
+  async #forget(request: Request, key: string, uid: string): Promise<void> {
+    this.#known.delete(key);
+    this.#waiting.leave(request);
+    this.#attempts.succeeded(uid);
+    this.#bootstrap.forget(uid);
+    this.#status.forget(uid);
+    this.#deps.allocator.forget(uid);
+    this.#deps.nodes.leave(key);
+    await this.#deps.tasks.abort(uid);
+    this.#deps.tasks.forget(uid);
+  }
+
+  /** Which machine a change of another object concerns. */
+  watch(queue: Enqueue): {
+    machines: ChangeHandler<RemoteMachine>;
+    owners: ChangeHandler<Machine>;
+    clusters: ChangeHandler<Cluster>;
+    entries: ChangeHandler<PooledRemoteMachine>;
+  } {
+    return {
+      machines: ({ type, object }) => {
+        queue.add(requestOf(object));
+        if (type === 'deleted') this.#hostLeft(queue, identityOfMachine(object));
+      },
+      owners: ({ object }) => {
+        const ref = object.spec?.infrastructureRef;
+        const group = ref?.apiGroup ?? ref?.apiVersion?.split('/')[0];
+        if (ref?.kind !== 'RemoteMachine' || group !== `infrastructure.${CLUSTER_GROUP}`) return;
+        queue.add({ namespace: object.metadata.namespace ?? '', name: ref.name });
+      },
+      clusters: ({ type, object, old }) => {
+        const same =
+          old !== undefined && old.spec?.paused === object.spec?.paused && infrastructureReady(old) === infrastructureReady(object);
+        if (type === 'updated' && same) return;
+        for (const machine of this.#deps.machines.byIndex('cluster', keyOf(object))) queue.add(requestOf(machine));
+      },
+      entries: ({ type, object, old }) => this.#entryChanged(queue, type, object, old),
+    };
+  }
+
+  #entryChanged(queue: Enqueue, type: string, entry: PooledRemoteMachine, old: PooledRemoteMachine | undefined): void {
+    const same = type === 'updated' && old?.metadata.generation === entry.metadata.generation;
+    const sameMeta = same && JSON.stringify(old?.metadata.annotations) === JSON.stringify(entry.metadata.annotations);
+    if (!sameMeta) for (const machine of this.#deps.machines.byIndex('entry', keyOf(entry))) queue.add(requestOf(machine));
+    const identity = identityOfEntry(entry);
+    if (type === 'deleted' || obstacle(entry) === undefined) {
+      for (const request of this.#waiting.all(hostTopic(identity ?? ''))) queue.add(request);
+    }
+    if (type !== 'deleted' && obstacle(entry) === undefined) this.#offer(queue, entry);
+  }
+
+  /** An object with this host is gone: those that waited for the host, and for an entry that is it, look again. */
+  #hostLeft(queue: Enqueue, identity: string | undefined): void {
+    if (identity === undefined) return;
+    for (const request of this.#waiting.all(hostTopic(identity))) queue.add(request);
+    for (const entry of this.#deps.entries.byIndex('identity', identity)) if (obstacle(entry) === undefined) this.#offer(queue, entry);
+  }
+
+  #offer(queue: Enqueue, entry: PooledRemoteMachine): void {
+    const { namespace = '' } = entry.metadata;
+    const pool = entry.spec?.pool ?? '';
+    const free = this.#deps.entries.byIndex('free', `${namespace}/${pool}`).length;
+    for (const request of this.#waiting.next(poolTopic(namespace, pool), free, entry.spec?.failureDomain)) queue.add(request);
+  }
+}

@@ -1,0 +1,46 @@
+/** What the phases of a RemoteMachine work with. */
+import type { RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
+import type { Cluster, Machine } from '../../../apis/cluster/types.ts';
+import type { BackgroundTasks } from '../../framework/background.ts';
+import type { Cache, Client, EventRecorder, Logger, Resource } from '../../framework/types.ts';
+import type { Allocator } from '../../pool/allocator.ts';
+import type { EntryCache } from '../../pool/indexes.ts';
+import type { BootstrapOutcome, Executor, Progress } from '../../runner/execution.ts';
+import type { CleanResult } from '../../runner/types.ts';
+import type { HostKey } from '../../ssh/types.ts';
+import type { AccessReader } from '../hosts/access.ts';
+import type { WorkloadNodes } from './workload-nodes.ts';
+
+export type HostOutcome = { work: 'bootstrap'; outcome: BootstrapOutcome } | { work: 'clean'; outcome: CleanResult & { hostKey: HostKey } };
+
+/** Everything that runs over SSH, one task an object. */
+export type HostTasks = BackgroundTasks<Progress, HostOutcome>;
+
+export interface Settings {
+  /** --watch-filter. */
+  watchFilter: string | undefined;
+  /** --bootstrap-timeout, ms. */
+  bootstrapTimeout: number;
+  /** --cleanup-deadline, ms; 0 is never. */
+  cleanupDeadline: number;
+  /** --log-run-output. */
+  logRunOutput: boolean;
+}
+
+export interface MachineDeps {
+  client: Client;
+  machines: Cache<RemoteMachine>;
+  entries: EntryCache;
+  owners: Cache<Machine>;
+  clusters: Cache<Cluster>;
+  /** Cluster API's Machine in the version that is used. */
+  ownerResource: Resource;
+  allocator: Allocator;
+  access: AccessReader;
+  executor: Executor;
+  tasks: HostTasks;
+  nodes: WorkloadNodes;
+  events: EventRecorder;
+  settings: Settings;
+  log: Logger;
+}

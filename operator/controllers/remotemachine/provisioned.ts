@@ -1,0 +1,54 @@
+/** Phase: a machine whose bootstrap succeeded: what the contract reports, its entry and its Machine in line with it. No SSH. */
+import { isIP } from 'node:net';
+import { CONDITION, REASON } from '../../../apis/infrastructure/conditions.ts';
+import { ANNOTATION } from '../../../apis/infrastructure/group.ts';
+import type { MachineAddress } from '../../../apis/infrastructure/status.ts';
+import type { Result } from '../../framework/types.ts';
+import { inherited } from '../../pool/metadata.ts';
+import { hostSpecOf } from '../hosts/access.ts';
+import type { MachineDeps } from './deps.ts';
+import type { MachineScope } from './scope.ts';
+
+/** ExternalIP for addresses; a name is both, as Cluster API's consumers look for either. */
+export function addressesOf(address: string): MachineAddress[] {
+  const bare = address.replace(/^\[(.*)\]$/, '$1');
+  if (isIP(bare) !== 0) return [{ type: 'ExternalIP', address: bare }];
+  return [
+    { type: 'Hostname', address: bare },
+    { type: 'ExternalDNS', address: bare },
+  ];
+}
+
+/** Fills the status as the contract has it; what a moved or restored machine lost is all in spec and annotations. */
+export function reportProvisioned(scope: MachineScope): void {
+  const spec = hostSpecOf(scope.machine.spec, scope.entry);
+  const { providerID = '' } = scope.machine.spec ?? {};
+  scope.status.ready = true;
+  scope.status.initialization = { provisioned: true };
+  if (spec !== undefined) scope.status.addresses = addressesOf(spec.address);
+  const domain = scope.entry?.spec?.failureDomain;
+  if (domain !== undefined) scope.status.failureDomain = domain;
+  const runID = scope.machine.metadata.annotations?.[ANNOTATION.runID];
+  const by = runID === undefined ? 'Bootstrapped before this operator had the machine' : `Run ${runID} succeeded`;
+  scope.mark(CONDITION.BootstrapExecSucceeded, 'True', REASON.BootstrapSucceeded, by);
+  scope.succeed(`Provisioned as ${providerID}`);
+}
+
+/** After the machine was reported ready, so that nobody waits for these writes: its entry and its Machine. */
+export async function settle(deps: MachineDeps, scope: MachineScope): Promise<Result | undefined> {
+  if (scope.machine.status?.ready !== true) return { requeueAfter: 0 };
+  if (scope.entry !== undefined) {
+    const { host } = scope.machine.status;
+    const marks = [{ type: CONDITION.Reachable, status: 'True' as const, reason: REASON.Reachable, message: 'The last contact succeeded' }];
+    const marked = host === undefined ? scope.entry : await deps.allocator.mark(scope.entry, { marks, host });
+    await deps.allocator.settle(marked, scope.machine.metadata.annotations?.[ANNOTATION.hostKey]);
+  }
+  if (scope.entry !== undefined && scope.owner !== undefined) {
+    const metadata = inherited(scope.entry.metadata, scope.owner.metadata);
+    if (Object.keys(metadata).length > 0) {
+      const ref = { namespace: scope.name.namespace, name: scope.owner.metadata.name };
+      await deps.client.patch(deps.ownerResource, ref, { metadata });
+    }
+  }
+  return undefined;
+}

@@ -1,0 +1,89 @@
+/** What one reconcile of a RemoteMachine works on: the object, what it belongs to, and the status that is being drawn up. */
+import { CONDITION, type ConditionType, REASON, type Reason } from '../../../apis/infrastructure/conditions.ts';
+import type { PooledRemoteMachine, RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
+import type { Condition } from '../../../apis/infrastructure/status.ts';
+import { keyOf } from '../../../apis/meta.ts';
+import type { Cluster, Machine } from '../../../apis/cluster/types.ts';
+import { clip, setCondition } from '../../framework/conditions.ts';
+import type { Logger, Result } from '../../framework/types.ts';
+import { MESSAGE_LIMIT } from '../../pool/entry-status.ts';
+import type { Failure } from '../hosts/failure.ts';
+
+export type MachineStatus = NonNullable<RemoteMachine['status']>;
+
+/** A phase says `undefined` to go on with the next one, or how the reconcile ends. */
+export type Phase = (scope: MachineScope) => Promise<Result | undefined>;
+
+export class MachineScope {
+  /** As last read or written. */
+  machine: RemoteMachine;
+  owner: Machine | undefined;
+  cluster: Cluster | undefined;
+  /** The entry that it is bound to, while that exists. */
+  entry: PooledRemoteMachine | undefined;
+  status: MachineStatus;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+  readonly now = new Date();
+
+  constructor(machine: RemoteMachine, log: Logger, signal: AbortSignal) {
+    this.machine = machine;
+    this.status = structuredClone(machine.status ?? {});
+    this.log = log;
+    this.signal = signal;
+  }
+
+  get uid(): string {
+    return this.machine.metadata.uid;
+  }
+  get key(): string {
+    return keyOf(this.machine);
+  }
+  get name(): { namespace: string; name: string } {
+    return { namespace: this.machine.metadata.namespace ?? '', name: this.machine.metadata.name };
+  }
+  get deleting(): boolean {
+    return this.machine.metadata.deletionTimestamp !== undefined;
+  }
+
+  mark(type: ConditionType, status: Condition['status'], reason: Reason, message: string): void {
+    const generation = this.machine.metadata.generation;
+    this.status.conditions = setCondition(
+      this.status.conditions,
+      { type, status, reason, message: clip(message, MESSAGE_LIMIT), ...(generation !== undefined && { observedGeneration: generation }) },
+      this.now,
+    );
+  }
+
+  condition(type: ConditionType): Condition | undefined {
+    return this.status.conditions?.find((condition) => condition.type === type);
+  }
+
+  /** Something is awaited or under way: the condition is Unknown, and so is Ready. */
+  wait(type: ConditionType, reason: Reason, message: string): void {
+    this.mark(type, 'Unknown', reason, message);
+    this.#ready('Unknown', reason, message);
+  }
+
+  /** Failed: Ready is False where that is final, Unknown where it is tried again. */
+  fail(type: ConditionType, failure: Pick<Failure, 'reason' | 'message' | 'terminal'>): void {
+    const { reason, message, terminal } = failure;
+    this.mark(type, terminal || type === CONDITION.HostReachable ? 'False' : 'Unknown', reason, message);
+    this.#ready(terminal ? 'False' : 'Unknown', reason, message);
+    if (terminal) {
+      this.status.failureReason = reason;
+      this.status.failureMessage = clip(message, MESSAGE_LIMIT);
+    }
+  }
+
+  succeed(message: string): void {
+    this.#ready('True', REASON.Provisioned, message);
+    delete this.status.failureReason;
+    delete this.status.failureMessage;
+  }
+
+  /** Ready while the machine is deleted or paused: neither ready nor failed. */
+  #ready(status: Condition['status'], reason: Reason, message: string): void {
+    this.mark(CONDITION.Ready, status, reason, message);
+  }
+}

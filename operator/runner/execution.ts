@@ -1,0 +1,180 @@
+/** What is done on a host over one connection: a bootstrap from claim to end, or a cleanup. Each may be called again after any failure. */
+import type { HostFacts } from '../../apis/infrastructure/status.ts';
+import type { Plan } from '../bootstrap/plan.ts';
+import type { CleanupPlan } from '../cleanup/plan.ts';
+import type { Connection, ConnectOptions, Dialer, HostKey, Privilege, Target } from '../ssh/types.ts';
+import {
+  type Claimant,
+  type CleanResult,
+  type FollowEvent,
+  RunnerError,
+  type RunnerFactory,
+  type RunOptions,
+  type RunState,
+} from './types.ts';
+
+/** How to get at a host. */
+export interface HostAccess {
+  target: Target;
+  privilege: Privilege;
+}
+
+/** What first contact showed. */
+export interface Contact {
+  facts: HostFacts;
+  hostKey: HostKey;
+}
+
+export interface BootstrapRequest {
+  claimant: Claimant;
+  cleanup: CleanupPlan | undefined;
+  /** The plan for a host with these facts. Undefined: a run that was started before is followed, a new one can't be started. */
+  plan: ((facts: HostFacts) => Plan) | undefined;
+  options: RunOptions;
+  /** Milliseconds from the run's start after which it is ended. */
+  timeout: number;
+  /** The host may hold something of this run from here on. */
+  onTouch: () => void;
+  onOutput: (chunk: Buffer) => void;
+}
+
+export interface Progress {
+  contact?: Contact;
+  startedAt?: Date;
+  /** The command that runs. */
+  command?: string;
+}
+
+export type Ended =
+  Extract<RunState, { phase: 'Finished' | 'Vanished' }> | { phase: 'TimedOut'; startedAt: Date; command: string; outputTail: string };
+
+export interface BootstrapOutcome extends Contact {
+  ended: Ended;
+}
+
+export interface Work {
+  signal: AbortSignal;
+  report(progress: Progress): void;
+}
+
+/** A run is not there any more although it should be, or it can't be started without its data. */
+export class RunUnavailable extends Error {}
+
+export class Executor {
+  readonly #dialer: Dialer;
+  readonly #createRunner: RunnerFactory;
+  readonly #options: Omit<ConnectOptions, 'signal'>;
+
+  constructor(dialer: Dialer, createRunner: RunnerFactory, options: Omit<ConnectOptions, 'signal'>) {
+    this.#dialer = dialer;
+    this.#createRunner = createRunner;
+    this.#options = options;
+  }
+
+  /** Claims the host, starts the run if it was never started, follows it to its end. Rejects with SSHError or RunnerError. */
+  async bootstrap(access: HostAccess, request: BootstrapRequest, work: Work): Promise<BootstrapOutcome> {
+    return this.#connected(access, work.signal, async (connection) => {
+      const { runID } = request.claimant;
+      const runner = this.#createRunner(connection, access.privilege, work.signal);
+      const claimed = await claim(() => runner.claim(request.claimant, request.cleanup), request.onTouch);
+      const contact = { facts: { ...claimed.facts, hostKey: connection.hostKey.fingerprint }, hostKey: connection.hostKey };
+      let progress: Progress = { contact };
+      work.report(progress);
+      if (claimed.state.phase === 'Claimed') {
+        if (request.plan === undefined) throw new RunUnavailable('the run was not started yet and its bootstrap data is gone');
+        await runner.start(runID, request.plan(contact.facts), request.options);
+      }
+      const on = (event: FollowEvent): void => {
+        if (event.kind === 'output') return request.onOutput(event.chunk);
+        progress = { ...progress, startedAt: progress.startedAt ?? event.at, command: event.name };
+        work.report(progress);
+      };
+      const ended = await this.#follow(connection, access.privilege, claimed.state, request, on, work.signal);
+      await runner.tidy(runID);
+      return { ...contact, ended };
+    });
+  }
+
+  /** Ends what lives of the run, cleans the host and confirms it; the host's claim is gone where the result is Clean. */
+  async clean(
+    access: HostAccess,
+    runID: string,
+    onOutput: (chunk: Buffer) => void,
+    work: Work,
+  ): Promise<CleanResult & { hostKey: HostKey }> {
+    return this.#connected(access, work.signal, async (connection) => {
+      const runner = this.#createRunner(connection, access.privilege, work.signal);
+      const result = await runner.clean(runID, (event) => {
+        if (event.kind === 'output') onOutput(event.chunk);
+        else work.report({ command: event.name, startedAt: event.at });
+      });
+      return { ...result, hostKey: connection.hostKey };
+    });
+  }
+
+  /** Whose claim is on the host. */
+  async holder(access: HostAccess, work: Work): Promise<{ holder: Claimant | undefined; hostKey: HostKey }> {
+    return this.#connected(access, work.signal, async (connection) => {
+      const { holder } = await this.#createRunner(connection, access.privilege, work.signal).inspect('');
+      return { holder, hostKey: connection.hostKey };
+    });
+  }
+
+  async #connected<T>(access: HostAccess, signal: AbortSignal, work: (connection: Connection) => Promise<T>): Promise<T> {
+    const connection = await this.#dialer.connect(access.target, { ...this.#options, signal });
+    try {
+      return await work(connection);
+    } finally {
+      await connection.close();
+    }
+  }
+
+  async #follow(
+    connection: Connection,
+    privilege: Privilege,
+    state: RunState,
+    request: BootstrapRequest,
+    on: (event: FollowEvent) => void,
+    signal: AbortSignal,
+  ): Promise<Ended> {
+    if (state.phase === 'Finished' || state.phase === 'Vanished') return state;
+    const { runID } = request.claimant;
+    const started = state.phase === 'Running' ? state.startedAt.getTime() : Date.now();
+    const deadline = AbortSignal.timeout(Math.max(0, started + request.timeout - Date.now()));
+    try {
+      const ended = await this.#createRunner(connection, privilege, AbortSignal.any([signal, deadline])).follow(runID, 0, on);
+      if (ended.phase === 'Finished' || ended.phase === 'Vanished') return ended;
+      throw new RunnerError('RunnerProtocol', `the run ${runID} ended its output while it is ${ended.phase}`);
+    } catch (error) {
+      if (!deadline.aborted || signal.aborted) throw error;
+    }
+    return this.#timedOut(this.#createRunner(connection, privilege, signal), runID);
+  }
+
+  async #timedOut(runner: ReturnType<RunnerFactory>, runID: string): Promise<Ended> {
+    const { state: alive } = await runner.inspect(runID);
+    await runner.kill(runID);
+    const { state: dead } = await runner.inspect(runID);
+    // It may have ended by itself meanwhile.
+    if (dead?.phase === 'Finished') return dead;
+    const command = alive?.phase === 'Running' ? alive.command : '';
+    return {
+      phase: 'TimedOut',
+      startedAt: dead?.phase === 'Vanished' ? dead.startedAt : new Date(),
+      command,
+      outputTail: dead?.phase === 'Vanished' ? dead.outputTail : '',
+    };
+  }
+}
+
+/** A refusal leaves nothing of us on the host; any other outcome of a claim may. */
+async function claim<T>(attempt: () => Promise<T>, onTouch: () => void): Promise<T> {
+  try {
+    const claimed = await attempt();
+    onTouch();
+    return claimed;
+  } catch (error) {
+    if (!(error instanceof RunnerError)) onTouch();
+    throw error;
+  }
+}
