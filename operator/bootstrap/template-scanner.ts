@@ -43,9 +43,10 @@ export function scan(text: string): Piece[] {
     const before = text.slice(position, start);
     push(tag?.trimBefore === true ? before.trimEnd() : before, lines(position));
     if (tag === undefined) break;
-    position = behind(text, tag);
+    const isRaw = tag.kind === 'statement' && tag.value.trim() === 'raw';
+    position = isRaw ? tag.end : behind(text, tag); // trim_blocks doesn't reach behind `{% raw %}`
     trimNext = tag.trimAfter;
-    if (tag.kind === 'statement' && tag.value.trim() === 'raw') {
+    if (isRaw) {
       const end = RAW_END.exec(text.slice(position));
       if (end === null) throw notClosed(lines(start));
       const endTag = readTag(text, position + end.index, lines);

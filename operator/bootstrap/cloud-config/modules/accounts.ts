@@ -10,10 +10,13 @@ export const names = z
   .transform((value) => (Array.isArray(value) ? value : value.split(',')).map((name) => name.trim()).filter((name) => name !== ''))
   .pipe(z.array(accountName));
 
+/** The name in a basic regular expression. */
+export const pattern = (name: string) => name.replaceAll(/[.$]/g, '\\$&');
+
 /** Shell lines that make a group where it is missing. */
 export function ensureGroup(group: string): string {
   const word = quote(group);
-  return `if ! { getent group ${word} || grep ${quote(`^${group.replaceAll('.', '\\.')}:`)} /etc/group; } >/dev/null 2>&1; then
+  return `if ! { getent group ${word} || grep ${quote(`^${pattern(group)}:`)} /etc/group; } >/dev/null 2>&1; then
   ${requireTool('groupadd')}
   groupadd ${word}
 fi`;

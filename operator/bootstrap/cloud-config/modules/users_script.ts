@@ -1,5 +1,5 @@
 import { quote } from '../../../ssh/quote.ts';
-import { ensureGroup, requireTool } from './accounts.ts';
+import { ensureGroup, pattern, requireTool } from './accounts.ts';
 import type { User } from './users.ts';
 
 /**
@@ -20,7 +20,7 @@ else
 ${indent([...made, requireTool('useradd'), useradd(user), ...initialPassword(user)].join('\n'))}
 fi`,
     ...password(user),
-    ...((user.ssh_authorized_keys ?? []).length > 0 ? [authorizedKeys(user.ssh_authorized_keys ?? [])] : []),
+    ...((user.ssh_authorized_keys ?? []).length > 0 ? [authorizedKeys(user.name, user.ssh_authorized_keys ?? [])] : []),
   ];
   return `${parts.join('\n')}\n`;
 }
@@ -68,22 +68,22 @@ function password(user: User): string[] {
   if (locked) return [...lines, 'if command -v passwd >/dev/null 2>&1; then passwd -l "$user"; else usermod -L "$user"; fi'];
   if (lines.length > 0) return lines; // chpasswd replaces a locked entry
   if (user.plain_text_passwd === '' || user.hashed_passwd === '') return [OPEN_EMPTY];
-  if (user.passwd === '') return [`if [ "$existed" = no ]; then\n  ${OPEN_EMPTY}\nelse\n${indent(UNLOCK)}\nfi`];
-  return [UNLOCK];
+  if (user.passwd === '') return [`if [ "$existed" = no ]; then\n  ${OPEN_EMPTY}\nelse\n${indent(unlock(user.name))}\nfi`];
+  return [unlock(user.name)];
 }
 
 const OPEN_EMPTY = 'passwd -d "$user"';
 
 /** Unlocks an account that has a password. */
-const UNLOCK = `entry=$(awk -F: -v "name=$user" '$1 == name { print $2 }' /etc/shadow)
+const unlock = (name: string) => `entry=$(sed -n ${quote(`s/^${pattern(name)}:\\([^:]*\\):.*/\\1/p`)} /etc/shadow)
 case \${entry#!} in
 '' | '!' | '*') echo "user $user has no password and is not unlocked" ;;
 *) case $entry in '!'*) passwd -u "$user" ;; esac ;;
 esac`;
 
 /** Adds keys that are not in the file yet. A link in its place is refused: root would write where the user points. */
-function authorizedKeys(keys: string[]): string {
-  return `home=$(awk -F: -v "name=$user" '$1 == name { print $6 }' /etc/passwd)
+function authorizedKeys(name: string, keys: string[]): string {
+  return `home=$(sed -n ${quote(`s/^${pattern(name)}:.*:\\([^:]*\\):[^:]*$/\\1/p`)} /etc/passwd)
 if [ -z "$home" ] && command -v getent >/dev/null 2>&1; then
   home=$(getent passwd "$user" | cut -d: -f6)
 fi
