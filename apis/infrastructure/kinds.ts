@@ -62,4 +62,5 @@ export const remoteMachineTemplateStatus = z.object({
 
 export type RemoteMachine = KubernetesObject<z.infer<typeof remoteMachineSpec>, z.infer<typeof remoteMachineStatus>>;
 export type PooledRemoteMachine = KubernetesObject<z.infer<typeof pooledRemoteMachineSpec>, z.infer<typeof pooledRemoteMachineStatus>>;
-export type RemoteCluster = KubernetesObject<z.infer<typeof remoteClusterSpec>, z.infer<typeof remoteClusterStatus>>;
+/** spec is null where the manifest has `spec:` and nothing after it. */
+export type RemoteCluster = KubernetesObject<z.infer<typeof remoteClusterSpec> | null, z.infer<typeof remoteClusterStatus>>;
