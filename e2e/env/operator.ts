@@ -1,0 +1,81 @@
+/** This project's manager as a process, with the rights that its manifests give it and no others. */
+import { join } from 'node:path';
+import { findPrograms } from './binaries.ts';
+import { type Client, parseYAML } from './client.ts';
+import { must } from './command.ts';
+import type { ControlPlaneAccess } from './control-plane.ts';
+import { freePorts } from './ports.ts';
+import { type ManagedProcess, startProcess, untilReady } from './process.ts';
+import type { Run } from './run.ts';
+
+const checkout = join(import.meta.dirname, '../..');
+const NAMESPACE = 'cluster-api-provider-remote-system';
+const SERVICE_ACCOUNT = 'cluster-api-provider-remote';
+
+export interface OperatorOptions {
+  /** Tells several managers apart in names of files. Default `operator`. */
+  name?: string;
+  /** Watch this namespace only. */
+  namespace?: string;
+  /** More flags. */
+  args?: string[];
+  env?: Record<string, string>;
+  /** Program to run: the sources by default, such as dist/manager.js of the checkout. */
+  program?: string;
+}
+
+export interface Operator {
+  process: ManagedProcess;
+  /** SIGTERM, as Kubernetes stops a Pod. Returns the exit code, null if it had to be killed after `grace` milliseconds. */
+  stop(grace?: number): Promise<number | null>;
+  /** SIGKILL: it gets to do nothing more. */
+  kill(): Promise<void>;
+  /** Everything that it has logged. */
+  logs(): string;
+  /** Its metrics in Prometheus' text form. */
+  metrics(): Promise<string>;
+}
+
+/** Installs kinds, rights and policies (everything of manifests/default except the Deployment), then starts the manager and waits for /readyz. */
+export async function startOperator(
+  run: Run,
+  { controlPlane, client }: { controlPlane: ControlPlaneAccess; client: Client },
+  { name = 'operator', namespace, args = [], env = {}, program = 'operator/main.ts' }: OperatorOptions,
+): Promise<Operator> {
+  await installManifests(client);
+  // The certificate's subject is the ServiceAccount's user name, so its role bindings apply.
+  const kubeconfig = await controlPlane.issueClientCertificate(`system:serviceaccount:${NAMESPACE}:${SERVICE_ACCOUNT}`, [
+    'system:serviceaccounts',
+  ]);
+  const [healthPort = 0, diagnosticsPort = 0] = await freePorts(2);
+  const started = startProcess(run, {
+    name,
+    command: process.execPath,
+    args: [
+      join(checkout, program),
+      `--kubeconfig=${kubeconfig}`,
+      `--health-addr=127.0.0.1:${healthPort}`,
+      `--diagnostics-address=127.0.0.1:${diagnosticsPort}`,
+      '--insecure-diagnostics',
+      ...(namespace === undefined ? [] : [`--namespace=${namespace}`]),
+      ...args,
+    ],
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], POD_NAMESPACE: NAMESPACE, ...env },
+    log: join(controlPlane.folder, `${name}.log`),
+  });
+  await untilReady(started, async () => (await fetch(`http://127.0.0.1:${healthPort}/readyz`)).ok);
+  return {
+    process: started,
+    stop: (grace = 20_000) => started.stop(grace),
+    kill: () => started.kill(),
+    logs: () => started.output(),
+    metrics: async () => (await fetch(`http://127.0.0.1:${diagnosticsPort}/metrics`)).text(),
+  };
+}
+
+/** Everything that the manager needs in the cluster, without the Deployment: there are no nodes to run it. */
+export async function installManifests(client: Client): Promise<void> {
+  const { kubectl } = await findPrograms(['kubectl'], () => undefined);
+  const manifests = parseYAML(await must(kubectl, ['kustomize', join(checkout, 'manifests/default')]));
+  await client.applyAll(manifests.filter(({ kind }) => kind !== 'Deployment'));
+}
