@@ -114,10 +114,14 @@ export class Allocator {
    * Gives the entry back after a confirmed cleanup, if it still names the machine. `marks` are conditions written with it;
    * the annotation that the quarantine left and our finalizer go in a second write.
    */
-  async release(entry: PooledRemoteMachine, machine: Pick<RemoteMachine, 'metadata'>, marks: EntryMark[], hostKey?: string): Promise<void> {
-    let current = entry;
-    if (names(entry, machine)) current = await this.#writeStatus(entry, { reserved: false, marks });
-    await this.settle(current, hostKey);
+  async release(entry: PooledRemoteMachine, machine: RemoteMachine, marks: EntryMark[], hostKey?: string): Promise<void> {
+    if (names(entry, machine)) await this.free(entry, marks, hostKey);
+    else await this.settle(entry);
+  }
+
+  /** Gives back an entry whose machine is gone. */
+  async free(entry: PooledRemoteMachine, marks: EntryMark[], hostKey?: string): Promise<void> {
+    await this.settle(await this.#writeStatus(entry, { reserved: false, marks }), hostKey);
   }
 
   /** Brings an entry's metadata in line with its status: finalizer while reserved, no quarantine once it is free, pinned host key. */

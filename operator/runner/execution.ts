@@ -52,6 +52,8 @@ export interface BootstrapOutcome extends Contact {
   ended: Ended;
 }
 
+export type ReclaimOutcome = (CleanResult | { outcome: 'InUse'; holder: Claimant }) & { hostKey: HostKey };
+
 export interface Work {
   signal: AbortSignal;
   report(progress: Progress): void;
@@ -85,7 +87,10 @@ export class Executor {
         await runner.start(runID, request.plan(contact.facts), request.options);
       }
       const on = (event: FollowEvent): void => {
-        if (event.kind === 'output') return request.onOutput(event.chunk);
+        if (event.kind === 'output') {
+          request.onOutput(event.chunk);
+          return;
+        }
         progress = { ...progress, startedAt: progress.startedAt ?? event.at, command: event.name };
         work.report(progress);
       };
@@ -95,28 +100,21 @@ export class Executor {
     });
   }
 
-  /** Ends what lives of the run, cleans the host and confirms it; the host's claim is gone where the result is Clean. */
-  async clean(
-    access: HostAccess,
-    runID: string,
-    onOutput: (chunk: Buffer) => void,
-    work: Work,
-  ): Promise<CleanResult & { hostKey: HostKey }> {
+  /**
+   * Ends what lives of the run that has the host, if `isOurs` says that it is to go, cleans the host and confirms it; the host's
+   * claim is gone where the outcome is Clean.
+   */
+  async reclaim(access: HostAccess, isOurs: (holder: Claimant) => boolean, work: Work): Promise<ReclaimOutcome> {
     return this.#connected(access, work.signal, async (connection) => {
+      const { hostKey } = connection;
       const runner = this.#createRunner(connection, access.privilege, work.signal);
-      const result = await runner.clean(runID, (event) => {
-        if (event.kind === 'output') onOutput(event.chunk);
-        else work.report({ command: event.name, startedAt: event.at });
+      const { holder } = await runner.inspect('');
+      if (holder === undefined) return { outcome: 'Clean', ran: false, hostKey };
+      if (!isOurs(holder)) return { outcome: 'InUse', holder, hostKey };
+      const result = await runner.clean(holder.runID, (event) => {
+        if (event.kind === 'command') work.report({ command: event.name, startedAt: event.at });
       });
-      return { ...result, hostKey: connection.hostKey };
-    });
-  }
-
-  /** Whose claim is on the host. */
-  async holder(access: HostAccess, work: Work): Promise<{ holder: Claimant | undefined; hostKey: HostKey }> {
-    return this.#connected(access, work.signal, async (connection) => {
-      const { holder } = await this.#createRunner(connection, access.privilege, work.signal).inspect('');
-      return { holder, hostKey: connection.hostKey };
+      return { ...result, hostKey };
     });
   }
 

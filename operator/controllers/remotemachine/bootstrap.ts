@@ -13,7 +13,8 @@ import type { Attempts } from '../hosts/attempts.ts';
 import { durationOf } from '../hosts/duration.ts';
 import { allowsOtherHost, failureOf } from '../hosts/failure.ts';
 import { outputFilter, planFor, readBootstrapData } from './bootstrap-data.ts';
-import type { HostOutcome, MachineDeps } from './deps.ts';
+import type { HostOutcome } from '../hosts/tasks.ts';
+import type { MachineDeps } from './deps.ts';
 import type { MachineScope } from './scope.ts';
 
 /** What the filter and the sentinel rule of a run need when it ends; dropped with its task. */
@@ -36,7 +37,7 @@ export class Bootstrap {
   async run(scope: MachineScope): Promise<Result | undefined> {
     const runID = scope.machine.metadata.annotations?.[ANNOTATION.runID];
     if (runID === undefined) throw new Error(`RemoteMachine ${scope.key} is reserved and has no run ID`);
-    const task = this.#deps.tasks.peek(scope.uid);
+    const task = this.#deps.tasks.peek(scope.task);
     if (task?.id === runID) return this.#observe(scope, runID, task.state);
     if (scope.status.bootstrap?.phase === 'Failed' && scope.status.bootstrap.runID === runID) return {};
     const pending = this.#attempts.pending(scope.uid, versionOf(scope));
@@ -76,7 +77,7 @@ export class Bootstrap {
       onTouch: () => this.#deps.allocator.touch(machine),
       onOutput: settings.logRunOutput ? lineLogger((line) => log.info('output of the run', { line: filter(line) })) : () => undefined,
     };
-    tasks.ensure(scope.uid, runID, limitsOf(spec), async (work): Promise<HostOutcome> => ({
+    tasks.ensure(scope.task, runID, limitsOf(spec), async (work): Promise<HostOutcome> => ({
       work: 'bootstrap',
       outcome: await executor.bootstrap(access, request, work),
     }));
@@ -100,7 +101,7 @@ export class Bootstrap {
 
   async #observe(scope: MachineScope, runID: string, state: TaskState<Progress, HostOutcome>): Promise<Result | undefined> {
     if (state.phase === 'failed') {
-      this.#deps.tasks.forget(scope.uid);
+      this.#deps.tasks.forget(scope.task);
       return this.#failed(scope, state.error);
     }
     if (state.phase !== 'done') return this.#progress(scope, runID, state.phase === 'running' ? state.progress : undefined);
@@ -170,7 +171,7 @@ export class Bootstrap {
   }
 
   #done(scope: MachineScope): void {
-    this.#deps.tasks.forget(scope.uid);
+    this.#deps.tasks.forget(scope.task);
     this.#running.delete(scope.uid);
   }
 

@@ -8,6 +8,7 @@ import { identityOfEntry, identityOfMachine } from '../../pool/identity.ts';
 import { obstacle } from '../../pool/indexes.ts';
 import { hostTopic, poolTopic, WaitingList } from '../../pool/waiting.ts';
 import { Attempts } from '../hosts/attempts.ts';
+import { taskKey } from '../hosts/tasks.ts';
 import { Bootstrap } from './bootstrap.ts';
 import { Deletion } from './delete.ts';
 import type { MachineDeps } from './deps.ts';
@@ -80,7 +81,7 @@ export class RemoteMachineReconciler implements Reconciler {
 
   /** A paused machine is left alone: what runs on its host goes on there, and is followed again afterwards. */
   async #pause(scope: MachineScope, why: string): Promise<Result> {
-    await this.#deps.tasks.abort(scope.uid);
+    await this.#deps.tasks.abort(scope.task);
     scope.mark(CONDITION.Paused, 'True', REASON.Paused, `Paused: ${why}`);
     return {};
   }
@@ -118,8 +119,8 @@ export class RemoteMachineReconciler implements Reconciler {
     this.#status.forget(uid);
     this.#deps.allocator.forget(uid);
     this.#deps.nodes.leave(key);
-    await this.#deps.tasks.abort(uid);
-    this.#deps.tasks.forget(uid);
+    const task = taskKey('machine', { metadata: { ...request, uid } });
+    await this.#deps.tasks.abort(task);
   }
 
   /** Which machine a change of another object concerns. */

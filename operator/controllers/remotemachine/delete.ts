@@ -11,7 +11,8 @@ import { durationOf } from '../hosts/duration.ts';
 import { failureOf } from '../hosts/failure.ts';
 import { outputFilter } from './bootstrap-data.ts';
 import { limitsOf } from './bootstrap.ts';
-import type { HostOutcome, MachineDeps } from './deps.ts';
+import type { HostOutcome } from '../hosts/tasks.ts';
+import type { MachineDeps } from './deps.ts';
 import { isMovedAway } from './owner.ts';
 import type { MachineScope } from './scope.ts';
 
@@ -51,15 +52,15 @@ export class Deletion {
 
   async #clean(scope: MachineScope, runID: string): Promise<DeletionResult> {
     const id = `clean/${runID}`;
-    const task = this.#deps.tasks.peek(scope.uid);
+    const task = this.#deps.tasks.peek(scope.task);
     if (task?.id === id) {
       const { state } = task;
       if (state.phase === 'done') {
-        this.#deps.tasks.forget(scope.uid);
+        this.#deps.tasks.forget(scope.task);
         return this.#cleaned(scope, runID, state.result);
       }
       if (state.phase === 'failed') {
-        this.#deps.tasks.forget(scope.uid);
+        this.#deps.tasks.forget(scope.task);
         const { reason, message } = failureOf(state.error);
         return this.#later(scope, reason, message, runID);
       }
@@ -82,8 +83,8 @@ export class Deletion {
     if (spec === undefined) throw new Error(`RemoteMachine ${scope.key} lost its address`);
     const access = await this.#deps.access.read(scope.name.namespace, spec, pinnedKeys(scope.machine, scope.entry), scope.signal);
     const filter = outputFilter(undefined, undefined, access);
-    this.#deps.tasks.ensure(scope.uid, id, limitsOf(spec), async (work): Promise<HostOutcome> => {
-      const outcome = await this.#deps.executor.clean(access, runID, () => undefined, work);
+    this.#deps.tasks.ensure(scope.task, id, limitsOf(spec), async (work): Promise<HostOutcome> => {
+      const outcome = await this.#deps.executor.reclaim(access, (holder) => holder.runID === runID, work);
       return { work: 'clean', outcome: outcome.outcome === 'Failed' ? { ...outcome, outputTail: filter(outcome.outputTail) } : outcome };
     });
   }
@@ -91,10 +92,12 @@ export class Deletion {
   async #cleaned(scope: MachineScope, runID: string, result: HostOutcome): Promise<DeletionResult> {
     if (result.work !== 'clean') throw new Error(`RemoteMachine ${scope.key} was bootstrapped under the ID of its cleanup`);
     const { outcome } = result;
-    if (outcome.outcome === 'Clean') {
-      const clean = outcome.ran
-        ? mark('True', REASON.Cleaned, 'The host was cleaned, confirmed by looking at it')
-        : mark('True', REASON.NeverClaimed, 'The host has nothing of the last machine');
+    // A claim of another run is none of ours: ours is gone.
+    if (outcome.outcome === 'Clean' || outcome.outcome === 'InUse') {
+      const clean =
+        outcome.outcome === 'Clean' && outcome.ran
+          ? mark('True', REASON.Cleaned, 'The host was cleaned, confirmed by looking at it')
+          : mark('True', REASON.NeverClaimed, 'The host has nothing of the last machine');
       return this.#finish(
         scope,
         [clean, { ...mark('True', REASON.Reachable, 'The last contact succeeded'), type: CONDITION.Reachable }],

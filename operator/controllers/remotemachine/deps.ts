@@ -1,20 +1,13 @@
 /** What the phases of a RemoteMachine work with. */
 import type { RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import type { Cluster, Machine } from '../../../apis/cluster/types.ts';
-import type { BackgroundTasks } from '../../framework/background.ts';
 import type { Cache, Client, EventRecorder, Logger, Resource } from '../../framework/types.ts';
 import type { Allocator } from '../../pool/allocator.ts';
 import type { EntryCache } from '../../pool/indexes.ts';
-import type { BootstrapOutcome, Executor, Progress } from '../../runner/execution.ts';
-import type { CleanResult } from '../../runner/types.ts';
-import type { HostKey } from '../../ssh/types.ts';
+import type { Executor } from '../../runner/execution.ts';
+import type { HostTasks } from '../hosts/tasks.ts';
 import type { AccessReader } from '../hosts/access.ts';
 import type { WorkloadNodes } from './workload-nodes.ts';
-
-export type HostOutcome = { work: 'bootstrap'; outcome: BootstrapOutcome } | { work: 'clean'; outcome: CleanResult & { hostKey: HostKey } };
-
-/** Everything that runs over SSH, one task an object. */
-export type HostTasks = BackgroundTasks<Progress, HostOutcome>;
 
 export interface Settings {
   /** --watch-filter. */

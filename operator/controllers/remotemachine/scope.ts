@@ -8,6 +8,7 @@ import { clip, setCondition } from '../../framework/conditions.ts';
 import type { Logger, Result } from '../../framework/types.ts';
 import { MESSAGE_LIMIT } from '../../pool/entry-status.ts';
 import type { Failure } from '../hosts/failure.ts';
+import { taskKey } from '../hosts/tasks.ts';
 
 export type MachineStatus = NonNullable<RemoteMachine['status']>;
 
@@ -35,6 +36,10 @@ export class MachineScope {
 
   get uid(): string {
     return this.machine.metadata.uid;
+  }
+  /** Key of what runs over SSH for it. */
+  get task(): string {
+    return taskKey('machine', this.machine);
   }
   get key(): string {
     return keyOf(this.machine);
@@ -82,7 +87,6 @@ export class MachineScope {
     delete this.status.failureMessage;
   }
 
-  /** Ready while the machine is deleted or paused: neither ready nor failed. */
   #ready(status: Condition['status'], reason: Reason, message: string): void {
     this.mark(CONDITION.Ready, status, reason, message);
   }

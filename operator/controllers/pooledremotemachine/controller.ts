@@ -1,0 +1,221 @@
+/** PooledRemoteMachine: an entry of a pool: what is known of its host, and its cleanup where no machine is left to see to it. */
+import { type Cluster, PAUSED_ANNOTATION } from '../../../apis/cluster/types.ts';
+import { CONDITION, REASON, type Reason } from '../../../apis/infrastructure/conditions.ts';
+import { ANNOTATION, REQUEST } from '../../../apis/infrastructure/group.ts';
+import type { PooledRemoteMachine } from '../../../apis/infrastructure/kinds.ts';
+import { POOLED_REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
+import { keyOf } from '../../../apis/meta.ts';
+import type {
+  Cache,
+  ChangeHandler,
+  Client,
+  Enqueue,
+  EventRecorder,
+  ReconcileContext,
+  Reconciler,
+  Request,
+  Result,
+} from '../../framework/types.ts';
+import type { Allocator } from '../../pool/allocator.ts';
+import { duplicateOf } from '../../pool/choose.ts';
+import type { EntryMark } from '../../pool/entry-status.ts';
+import { identityOfEntry } from '../../pool/identity.ts';
+import type { EntryCache, MachineCache } from '../../pool/indexes.ts';
+import type { Executor } from '../../runner/execution.ts';
+import type { Claimant } from '../../runner/types.ts';
+import { type AccessReader, pinnedKeys } from '../hosts/access.ts';
+import { Attempts } from '../hosts/attempts.ts';
+import { failureOf } from '../hosts/failure.ts';
+import { type HostOutcome, type HostTasks, taskKey } from '../hosts/tasks.ts';
+import { limitsOf } from '../remotemachine/bootstrap.ts';
+import { isWatched } from '../remotemachine/owner.ts';
+
+export interface EntryDeps {
+  client: Client;
+  entries: EntryCache;
+  machines: MachineCache;
+  clusters: Cache<Cluster>;
+  allocator: Allocator;
+  access: AccessReader;
+  executor: Executor;
+  tasks: HostTasks;
+  events: EventRecorder;
+  watchFilter: string | undefined;
+}
+
+/** Why an entry's host needs looking at although no machine does it. */
+interface Cleanup {
+  isOurs: (holder: Claimant) => boolean;
+  /** Changes with what is to be cleaned. */
+  id: string;
+}
+
+export class PooledRemoteMachineReconciler implements Reconciler {
+  readonly #deps: EntryDeps;
+  /** From 10 s to 10 min: a host that can't be cleaned mostly waits for a person. */
+  readonly #attempts = new Attempts(10_000, 600_000);
+
+  constructor(deps: EntryDeps) {
+    this.#deps = deps;
+  }
+
+  async reconcile({ namespace, name }: Request, { signal }: ReconcileContext): Promise<Result | undefined> {
+    const entry = this.#deps.entries.get(namespace, name);
+    if (entry === undefined || !isWatched(entry.metadata, this.#deps.watchFilter)) return undefined;
+    if (entry.metadata.annotations?.[PAUSED_ANNOTATION] !== undefined) return this.#pause(entry);
+    if (entry.metadata.annotations?.[REQUEST.release] === 'force') return this.#forceRelease(entry);
+    const cleanup = this.#cleanupDue(entry);
+    if (cleanup !== undefined) return this.#clean(entry, cleanup, signal);
+    const marked = await this.#deps.allocator.mark(entry, { marks: [notPaused, this.#summary(entry)] });
+    if (marked.status?.reserved !== true) await this.#deps.allocator.settle(marked);
+    return undefined;
+  }
+
+  async #pause(entry: PooledRemoteMachine): Promise<undefined> {
+    await this.#deps.tasks.abort(taskKey('entry', entry));
+    const message = `Paused by annotation ${PAUSED_ANNOTATION}: not handed out and not cleaned`;
+    await this.#deps.allocator.mark(entry, { marks: [{ type: CONDITION.Paused, status: 'True', reason: REASON.Paused, message }] });
+    return undefined;
+  }
+
+  /** Served, or a duplicate of another entry; the allocator's summary sees to the rest. */
+  #summary(entry: PooledRemoteMachine): EntryMark {
+    const served = duplicateOf(entry, this.#deps.entries);
+    if (served === undefined) return { type: CONDITION.Ready, status: 'True', reason: REASON.Available, message: 'Free' };
+    const message = `PooledRemoteMachine ${keyOf(served)} has the same host ${identityOfEntry(entry) ?? ''} and is served in its place`;
+    return { type: CONDITION.Ready, status: 'False', reason: REASON.DuplicateHost, message };
+  }
+
+  /** Undefined: a machine sees to the host, or it is clean. */
+  #cleanupDue(entry: PooledRemoteMachine): Cleanup | undefined {
+    const { machines, clusters } = this.#deps;
+    if (machines.byIndex('entry', keyOf(entry)).length > 0) return undefined;
+    const runID = entry.metadata.annotations?.[ANNOTATION.quarantined];
+    if (runID !== undefined)
+      return { id: runID, isOurs: (holder) => holder.runID === runID || holder.machine.uid === entry.status?.machineRef?.uid };
+    const ref = entry.status?.reserved === true ? entry.status.machineRef : undefined;
+    if (ref !== undefined) {
+      const machine = machines.get(ref.namespace, ref.name);
+      if (machine !== undefined && (ref.uid === undefined || machine.metadata.uid === ref.uid)) return undefined;
+      // A machine that is merely absent may be on its way here, or back: clusterctl move and restores pause the Cluster.
+      if (clusters.list(ref.namespace).some((cluster) => cluster.spec?.paused === true)) return undefined;
+      const isOurs = ({ machine: holder }: Claimant): boolean =>
+        ref.uid === undefined ? holder.name === ref.name && holder.namespace === ref.namespace : holder.uid === ref.uid;
+      return { id: `machine ${ref.uid ?? ref.name}`, isOurs };
+    }
+    const dirty = entry.status?.conditions?.some(({ type, status }) => type === CONDITION.Clean && status === 'False') === true;
+    return dirty ? { id: 'foreign', isOurs: () => false } : undefined;
+  }
+
+  async #clean(entry: PooledRemoteMachine, cleanup: Cleanup, signal: AbortSignal): Promise<Result | undefined> {
+    const key = taskKey('entry', entry);
+    const id = `clean/${cleanup.id}`;
+    const task = this.#deps.tasks.peek(key);
+    if (task?.id === id) {
+      if (task.state.phase === 'done' || task.state.phase === 'failed') this.#deps.tasks.forget(key);
+      if (task.state.phase === 'done') return this.#cleaned(entry, task.state.result);
+      if (task.state.phase === 'failed') return this.#later(entry, failureOf(task.state.error));
+      return undefined;
+    }
+    const pending = this.#attempts.pending(entry.metadata.uid, versionOf(entry));
+    if (pending !== undefined) return { requeueAfter: pending.wait };
+    try {
+      await this.#start(entry, key, id, cleanup, signal);
+    } catch (error) {
+      return this.#later(entry, failureOf(error));
+    }
+    return undefined;
+  }
+
+  async #start(entry: PooledRemoteMachine, key: string, id: string, cleanup: Cleanup, signal: AbortSignal): Promise<void> {
+    if (entry.spec === undefined) return;
+    const spec = entry.spec.machine;
+    const access = await this.#deps.access.read(entry.metadata.namespace ?? '', spec, pinnedKeys(undefined, entry), signal);
+    this.#deps.tasks.ensure(key, id, limitsOf(spec), async (work): Promise<HostOutcome> => ({
+      work: 'clean',
+      outcome: await this.#deps.executor.reclaim(access, cleanup.isOurs, work),
+    }));
+  }
+
+  async #cleaned(entry: PooledRemoteMachine, result: HostOutcome): Promise<Result | undefined> {
+    if (result.work !== 'clean') throw new Error(`PooledRemoteMachine ${keyOf(entry)} was bootstrapped by its cleanup`);
+    const { outcome } = result;
+    if (outcome.outcome === 'Clean') {
+      this.#attempts.succeeded(entry.metadata.uid);
+      await this.#free(entry, REASON.Cleaned, 'The host is clean, confirmed by looking at it', outcome.hostKey.publicKey);
+      return undefined;
+    }
+    const said = ((): { reason: Reason; message: string } => {
+      if (outcome.outcome === 'NoCleanupKnown')
+        return { reason: REASON.NoCleanupKnown, message: 'Something ran on the host and nothing says how to clean it' };
+      if (outcome.outcome === 'Failed') return { reason: REASON.CleanupFailed, message: `${outcome.command}: ${outcome.message}` };
+      const { machine, runID } = outcome.holder;
+      return {
+        reason: REASON.HostInUse,
+        message: `The host is claimed by RemoteMachine ${machine.namespace}/${machine.name}, run ${runID}`,
+      };
+    })();
+    return this.#later(entry, said);
+  }
+
+  async #later(entry: PooledRemoteMachine, { reason, message }: { reason: Reason; message: string }): Promise<Result> {
+    const failure = { reason, message, terminal: false, concerns: 'host' as const };
+    const { wait } = this.#attempts.failed(entry.metadata.uid, versionOf(entry), failure);
+    await this.#deps.allocator.mark(entry, { marks: [notPaused, { type: CONDITION.Clean, status: 'False', reason, message }] });
+    return { requeueAfter: wait };
+  }
+
+  async #free(entry: PooledRemoteMachine, reason: Reason, message: string, hostKey?: string): Promise<void> {
+    await this.#deps.allocator.free(entry, [{ type: CONDITION.Clean, status: 'True', reason, message }], hostKey);
+    this.#deps.events.event(entry, 'Normal', reason === REASON.ReleaseForced ? reason : REASON.Released, CONDITION.Clean, message);
+  }
+
+  /** A person knows better. The annotation goes with it, so that it holds once. */
+  async #forceRelease(entry: PooledRemoteMachine): Promise<undefined> {
+    const [machine] = this.#deps.machines.byIndex('entry', keyOf(entry));
+    const name = { namespace: entry.metadata.namespace ?? '', name: entry.metadata.name };
+    const metadata = { resourceVersion: entry.metadata.resourceVersion, annotations: { [REQUEST.release]: null } };
+    const current = await this.#deps.client.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, name, { metadata });
+    if (machine !== undefined) {
+      const note = `Not released: RemoteMachine ${keyOf(machine)} has the host. Delete that one`;
+      this.#deps.events.event(entry, 'Warning', REASON.Reserved, CONDITION.Clean, note);
+      return undefined;
+    }
+    await this.#deps.tasks.abort(taskKey('entry', entry));
+    await this.#free(current, REASON.ReleaseForced, 'Given back by a person without a confirmed cleanup');
+    return undefined;
+  }
+
+  /** Which entries a change concerns. */
+  watch(queue: Enqueue): {
+    entries: ChangeHandler<PooledRemoteMachine>;
+    machines: ChangeHandler<MachineCacheObject>;
+    clusters: ChangeHandler<Cluster>;
+  } {
+    const add = ({ metadata }: { metadata: { namespace?: string; name: string } }): void =>
+      queue.add({ namespace: metadata.namespace ?? '', name: metadata.name });
+    return {
+      entries: ({ type, object }) => {
+        add(object);
+        if (type !== 'deleted' && duplicateOf(object, this.#deps.entries) === undefined) return;
+        // What it stood in the way of, or what stands in its way.
+        for (const other of this.#deps.entries.byIndex('identity', identityOfEntry(object) ?? '')) add(other);
+      },
+      machines: ({ type, object }) => {
+        const bound = object.metadata.annotations?.[ANNOTATION.poolEntry];
+        if (type === 'deleted' && bound !== undefined) queue.add({ namespace: object.metadata.namespace ?? '', name: bound });
+      },
+      clusters: ({ type, object, old }) => {
+        if (type === 'updated' && old?.spec?.paused === object.spec?.paused) return;
+        for (const entry of this.#deps.entries.list(object.metadata.namespace)) if (entry.status?.reserved === true) add(entry);
+      },
+    };
+  }
+}
+
+type MachineCacheObject = ReturnType<MachineCache['list']>[number];
+
+const notPaused: EntryMark = { type: CONDITION.Paused, status: 'False', reason: REASON.NotPaused, message: 'Not paused' };
+
+const versionOf = (entry: PooledRemoteMachine): string =>
+  `${entry.metadata.generation ?? 0}/${entry.metadata.annotations?.[REQUEST.acceptHostKey] ?? ''}`;

@@ -1,0 +1,85 @@
+/** Command line flags, named as the Cluster API managers have them. */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { durationOf } from './controllers/hosts/duration.ts';
+
+export interface Flags {
+  kubeconfig?: string;
+  namespace?: string;
+  watchFilter?: string;
+  leaderElect: boolean;
+  leaderElectionNamespace?: string;
+  healthAddr: string;
+  diagnosticsAddress: string;
+  insecureDiagnostics: boolean;
+  concurrency: number;
+  /** ms */
+  bootstrapTimeout: number;
+  /** ms; 0 is never */
+  cleanupDeadline: number;
+  /** ms */
+  sshConnectTimeout: number;
+  maxConnections: number;
+  maxConnectionsPerHost: number;
+  maxConnectionsPerBastion: number;
+  sshLegacyAlgorithms: boolean;
+  logRunOutput: boolean;
+  loggingFormat: 'json' | 'text';
+  v: number;
+}
+
+function duration(text: string): number {
+  const value = durationOf(text);
+  if (value === undefined) throw new InvalidArgumentError('a duration such as 90s, 10m or 1h30m is expected');
+  return value;
+}
+
+function count(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('a whole number is expected');
+  return value;
+}
+
+function positive(text: string): number {
+  const value = count(text);
+  if (value === 0) throw new InvalidArgumentError('a number from 1 is expected');
+  return value;
+}
+
+/** Ends the process with a message where the command line is wrong, as commander does. */
+export function parseFlags(argv: readonly string[], version: string): Flags {
+  const command = new Command('manager')
+    .description('Cluster API infrastructure provider for machines that already exist and are reached over SSH.')
+    .version(version)
+    .option('--kubeconfig <file>', 'kubeconfig of the management cluster; not set: KUBECONFIG, else the service account of the pod')
+    .option('--namespace <name>', 'namespace to watch; not set: all')
+    .option('--watch-filter <value>', 'only objects whose label cluster.x-k8s.io/watch-filter has this value')
+    .option('--leader-elect', 'lead by a Lease before doing anything', false)
+    .option('--leader-election-namespace <name>', 'namespace of the Lease; not set: the namespace of the pod')
+    .option('--health-addr <address>', 'address of /healthz and /readyz', ':9440')
+    .option('--diagnostics-address <address>', 'address of /metrics', ':8443')
+    .option('--insecure-diagnostics', 'serve /metrics without TLS and authentication', false)
+    .option('--concurrency <n>', 'objects of a kind that are reconciled at once', positive, 10)
+    .option(
+      '--bootstrap-timeout <duration>',
+      'longest time of a bootstrap; annotation bootstrap-timeout overrides it',
+      duration,
+      duration('1h'),
+    )
+    .option(
+      '--cleanup-deadline <duration>',
+      'time after which a machine goes although its host could not be cleaned; 0 is never',
+      duration,
+      duration('10m'),
+    )
+    .option('--ssh-connect-timeout <duration>', 'longest time for connecting to one host or bastion', duration, duration('20s'))
+    .option('--max-connections <n>', 'SSH connections at once', positive, 2_000)
+    .option('--max-connections-per-host <n>', 'SSH connections to one host at once', positive, 2)
+    .option('--max-connections-per-bastion <n>', 'SSH connections through one bastion at once', positive, 100)
+    .option('--ssh-legacy-algorithms', 'offer algorithms that OpenSSH has disabled', false)
+    .option('--log-run-output', 'log what runs print, with secrets removed', false)
+    .addOption(new Option('--logging-format <format>', 'form of the log').choices(['json', 'text']).default('json'))
+    .option('-v, --v <n>', 'verbosity of the log: 0 info, 2 debug', count, 0);
+  // -v is verbosity here, as everywhere in Cluster API.
+  command.parse([...argv]);
+  return command.opts<Flags>();
+}

@@ -1,0 +1,176 @@
+/** The manager: wires the rooms together and runs until it is told to stop. */
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { CLUSTER_GROUP, type Cluster, type Machine } from '../apis/cluster/types.ts';
+import type { PooledRemoteMachine, RemoteCluster, RemoteMachine } from '../apis/infrastructure/kinds.ts';
+import { POOLED_REMOTE_MACHINES, REMOTE_CLUSTERS, REMOTE_MACHINES } from '../apis/infrastructure/resources.ts';
+import { AccessReader } from './controllers/hosts/access.ts';
+import { type HostOutcome, ownerOfTask, type TaskOwner } from './controllers/hosts/tasks.ts';
+import { PooledRemoteMachineReconciler } from './controllers/pooledremotemachine/controller.ts';
+import { CLUSTER_INDEXES, RemoteClusterReconciler } from './controllers/remotecluster/controller.ts';
+import { RemoteMachineReconciler } from './controllers/remotemachine/controller.ts';
+import { WorkloadNodes } from './controllers/remotemachine/workload-nodes.ts';
+import { type Flags, parseFlags } from './flags.ts';
+import { BackgroundTasks } from './framework/background.ts';
+import { ApiClient, servedVersion } from './framework/client.ts';
+import { Controller } from './framework/controller.ts';
+import { EventSink } from './framework/events.ts';
+import { HealthServer } from './framework/health.ts';
+import { Informer } from './framework/informer.ts';
+import { loadKubeConfig, serverAccess } from './framework/kubeconfig.ts';
+import { LeaderElector } from './framework/leader-election.ts';
+import { createLogger } from './framework/logging.ts';
+import { createMetrics } from './framework/metrics.ts';
+import { RemoteOperator } from './framework/operator.ts';
+import type { Logger, Reconciler, Request, Resource } from './framework/types.ts';
+import { Allocator } from './pool/allocator.ts';
+import { ENTRY_INDEXES, MACHINE_INDEXES } from './pool/indexes.ts';
+import { Executor, type Progress } from './runner/execution.ts';
+import { createRunner } from './runner/runner.ts';
+import { SSHDialer } from './ssh/dialer.ts';
+import { workloadConnector } from './workload.ts';
+
+/** Milliseconds between SSH keepalives: a dead host is noticed within three of them. */
+const KEEPALIVE = 10_000;
+
+const LEASE_NAME = 'controller-leader-election-cluster-api-provider-remote';
+
+export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+
+/** Slots of each semaphore that SSH work takes (see limitsOf). */
+const slotsOf = (flags: Flags) => (limit: string) => {
+  if (limit === 'total') return flags.maxConnections;
+  return limit.startsWith('bastion/') ? flags.maxConnectionsPerBastion : flags.maxConnectionsPerHost;
+};
+
+/** Cluster API's resources in the newest version that is served and known here. */
+async function clusterResources(client: ApiClient, signal: AbortSignal): Promise<{ clusters: Resource; owners: Resource }> {
+  const version = await servedVersion(client, CLUSTER_GROUP, ['v1beta2', 'v1beta1'], signal);
+  const resource = (kind: string, plural: string): Resource => ({ group: CLUSTER_GROUP, version, plural, kind, namespaced: true });
+  return { clusters: resource('Cluster', 'clusters'), owners: resource('Machine', 'machines') };
+}
+
+function leaderElection(
+  flags: Flags,
+  client: ApiClient,
+  log: Logger,
+  metrics: ReturnType<typeof createMetrics>,
+): LeaderElector | undefined {
+  if (!flags.leaderElect) return undefined;
+  const namespace = flags.leaderElectionNamespace ?? podNamespace();
+  if (namespace === undefined) throw new Error('--leader-elect outside a pod needs --leader-election-namespace');
+  const identity = `${hostname()}_${randomBytes(4).toString('hex')}`;
+  return new LeaderElector({ client, namespace, name: LEASE_NAME, identity, log, metrics });
+}
+
+/** Where the kubelet says it; undefined outside a pod. */
+function podNamespace(): string | undefined {
+  try {
+    return readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/namespace', 'utf8').trim();
+  } catch {
+    return undefined;
+  }
+}
+
+async function build(flags: Flags, log: Logger): Promise<RemoteOperator> {
+  const config = loadKubeConfig(flags.kubeconfig);
+  const metrics = createMetrics();
+  const client = new ApiClient({ access: serverAccess(config), version: VERSION, log, metrics });
+  const resources = await clusterResources(client, AbortSignal.timeout(60_000));
+
+  const informer = { client, log, namespace: flags.namespace };
+  const machines = new Informer<RemoteMachine>({ ...informer, resource: REMOTE_MACHINES, indexers: MACHINE_INDEXES });
+  const entries = new Informer<PooledRemoteMachine>({ ...informer, resource: POOLED_REMOTE_MACHINES, indexers: ENTRY_INDEXES });
+  const remoteClusters = new Informer<RemoteCluster>({ ...informer, resource: REMOTE_CLUSTERS });
+  const owners = new Informer<Machine>({ ...informer, resource: resources.owners });
+  const clusters = new Informer<Cluster>({ ...informer, resource: resources.clusters, indexers: CLUSTER_INDEXES });
+
+  const queues = new Map<TaskOwner, (request: Request) => void>();
+  const tasks = new BackgroundTasks<Progress, HostOutcome>({
+    slots: slotsOf(flags),
+    onChange: (key) => {
+      const { owner, request } = ownerOfTask(key);
+      queues.get(owner)?.(request);
+    },
+  });
+  const { sshConnectTimeout: timeout, sshLegacyAlgorithms: legacyAlgorithms, watchFilter } = flags;
+  const executor = new Executor(new SSHDialer(), createRunner, { timeout, keepalive: KEEPALIVE, legacyAlgorithms });
+  const events = new EventSink({ client, log, instance: hostname() });
+  const allocator = new Allocator(client, entries, machines);
+  const access = new AccessReader(client);
+  const nodes = new WorkloadNodes(client, workloadConnector(VERSION, log), log);
+  const common = { client, machines, entries, clusters, allocator, access, executor, tasks, events };
+
+  const machineReconciler = new RemoteMachineReconciler({
+    ...common,
+    owners,
+    ownerResource: resources.owners,
+    nodes,
+    settings: { ...flags, watchFilter },
+    log,
+  });
+  const entryReconciler = new PooledRemoteMachineReconciler({ ...common, watchFilter });
+  const clusterReconciler = new RemoteClusterReconciler({ client, remoteClusters, clusters, events, watchFilter });
+  const controller = (name: string, reconciler: Reconciler): Controller =>
+    new Controller({ name, reconciler, concurrency: flags.concurrency, log, metrics });
+  const ofMachines = controller('remotemachine', machineReconciler);
+  const ofEntries = controller('pooledremotemachine', entryReconciler);
+  const ofClusters = controller('remotecluster', clusterReconciler);
+  queues.set('machine', (request) => ofMachines.queue.add(request));
+  queues.set('entry', (request) => ofEntries.queue.add(request));
+  nodes.enqueue = (request) => ofMachines.queue.add(request);
+
+  const onMachine = machineReconciler.watch(ofMachines.queue);
+  const onEntry = entryReconciler.watch(ofEntries.queue);
+  const onCluster = clusterReconciler.watch(ofClusters.queue);
+  machines.onChange(onMachine.machines);
+  machines.onChange(onEntry.machines);
+  entries.onChange(onMachine.entries);
+  entries.onChange(onEntry.entries);
+  owners.onChange(onMachine.owners);
+  clusters.onChange(onMachine.clusters);
+  clusters.onChange(onEntry.clusters);
+  clusters.onChange(onCluster.clusters);
+  remoteClusters.onChange(onCluster.remoteClusters);
+
+  const lease = leaderElection(flags, client, log, metrics);
+  const diagnostics = flags.insecureDiagnostics ? { diagnostics: { address: flags.diagnosticsAddress, registry: metrics.registry } } : {};
+  return new RemoteOperator({
+    config,
+    log,
+    informers: [machines, entries, remoteClusters, owners, clusters],
+    controllers: [ofMachines, ofEntries, ofClusters],
+    ...(lease && { leaderElection: lease }),
+    health: new HealthServer({ address: flags.healthAddr, ...diagnostics, log }),
+    cleanups: [
+      () => tasks.shutDown(),
+      () => {
+        nodes.shutDown();
+        return events.drain(3_000);
+      },
+    ],
+  });
+}
+
+async function main(): Promise<void> {
+  const flags = parseFlags(process.argv, VERSION);
+  const log = createLogger({ verbosity: flags.v, format: flags.loggingFormat });
+  const die = (message: string) => (error: unknown) => {
+    log.error(message, { error });
+    process.exit(1);
+  };
+  process.on('unhandledRejection', die('a promise was rejected and nobody looked: this is a bug'));
+  process.on('uncaughtException', die('an exception was thrown and nobody caught it: this is a bug'));
+  log.info('starting', { version: VERSION, node: process.version });
+  try {
+    const operator = await build(flags, log);
+    await operator.start();
+    const ending = await operator.ended;
+    process.exit(ending === 'stopped' ? 0 : 1);
+  } catch (error) {
+    die('the manager could not start')(error);
+  }
+}
+
+if (import.meta.main) void main();
