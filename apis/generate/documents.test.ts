@@ -1,7 +1,7 @@
 /** What the pages name must exist: files, headings, reasons, annotations, npm scripts. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { CONDITION, REASON } from '../infrastructure/conditions.ts';
+import { CONDITION, FINDINGS, REASON } from '../infrastructure/conditions.ts';
 import { ANNOTATION, GROUP, REQUEST } from '../infrastructure/group.ts';
 import { KINDS } from './kinds.ts';
 
@@ -51,7 +51,12 @@ describe.each(pages)('%s', (page) => {
 });
 
 test('troubleshooting speaks of reasons, conditions and kinds that exist', () => {
-  const known = new Set<string>([...Object.keys(REASON), ...Object.keys(CONDITION), ...KINDS.map(({ kind }) => kind)]);
+  const known = new Set<string>([
+    ...Object.keys(REASON),
+    ...Object.keys(FINDINGS),
+    ...Object.keys(CONDITION),
+    ...KINDS.map(({ kind }) => kind),
+  ]);
   for (const [, name = ''] of read('docs/troubleshooting.md').matchAll(/`([A-Z][a-z]+(?:[A-Z][A-Za-z]*)+)`/g))
     expect([...known]).toContain(name);
 });

@@ -65,7 +65,7 @@ describe('default', () => {
         'events.events.k8s.io: create patch',
       ].sort(),
     );
-    expect(find('Role').rules).toEqual([{ apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] }]);
+    expect(find('Role').rules).toEqual([{ apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'patch'] }]);
   });
 
   test('runs the manager without privileges, as the namespace demands', () => {

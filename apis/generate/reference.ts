@@ -1,5 +1,5 @@
 /** The reference pages, from the same schemas and tables that the API server and the operator get. */
-import { CONDITION_TYPES, EXPLANATIONS } from '../infrastructure/conditions.ts';
+import { CONDITION_TYPES, EXPLANATIONS, FINDINGS } from '../infrastructure/conditions.ts';
 import { GROUP, SERVED_VERSIONS, STORAGE_VERSION } from '../infrastructure/group.ts';
 import { rootSchema } from './crd.ts';
 import type { Kind } from './kinds.ts';
@@ -91,6 +91,12 @@ export function conditionsReference(): string {
     table(
       ['Reason', 'Meaning', 'What to do'],
       Object.entries(EXPLANATIONS).map(([reason, { means, action }]) => [code(reason), means, action ?? '']),
+    ),
+    '## Warnings about bootstrap data',
+    'Events only: the data is carried out, but perhaps not as its author thinks. The message names the key and its line.',
+    table(
+      ['Reason', 'Meaning'],
+      Object.entries(FINDINGS).map(([reason, means]) => [code(reason), means]),
     ),
     '',
   ].join('\n\n');

@@ -79,7 +79,10 @@ const reasons = {
     means: 'The RemoteMachine names a pool and an address, and no entry of the pool has that address and port.',
     action: 'Remove one of the two, or add the entry.',
   },
-  NoSuchPool: { means: 'No PooledRemoteMachine of the namespace names the pool.', action: 'Correct spec.pool, or create the entries.' },
+  NoSuchPool: {
+    means: 'No PooledRemoteMachine of the namespace names the pool; one is waited for.',
+    action: 'Correct spec.pool, or create the entries.',
+  },
   DuplicateHost: {
     means: 'Another object has the same host (address, port and bastions); that one is served. The message names it.',
     action: 'Delete one of the two, or correct its address.',
@@ -112,7 +115,7 @@ const reasons = {
   ConnectTimeout: { means: 'The host did not answer in time.', action: 'Look at the host, its firewall and the way to it.' },
   HandshakeFailed: {
     means: 'What answers is not SSH, or has no algorithm in common with the operator.',
-    action: 'Correct spec.port; for an old sshd, allow old algorithms.',
+    action: 'Correct spec.port; for an old sshd start the operator with --ssh-legacy-algorithms.',
   },
   HostKeyChanged: {
     means: 'The host presents another key than the expected one; the message has both fingerprints.',
@@ -217,6 +220,19 @@ const reasons = {
     action: 'Look at its log and report it.',
   },
 } as const satisfies Record<string, Explanation>;
+
+/** Reasons of Events about bootstrap data that is carried out, but perhaps not as its author thinks. */
+export const FINDINGS: Record<string, string> = {
+  HeaderMissing: 'The data does not begin with #cloud-config; it is taken as cloud-config all the same.',
+  DuplicateKey: 'A key stands there more than once; the last one counts, as in cloud-init.',
+  TemplateVariableMissing:
+    'The template names a variable that does not exist here; CI_MISSING_JINJA_VAR/<name> stands in its place, as in cloud-init.',
+  RunsOnceOnly: 'bootcmd runs once, with the bootstrap, and not at every boot.',
+  KeyWithoutEffect: 'A key has no effect on a machine that exists already; the message says why.',
+  PermissionsNumber: 'Permissions are a number in place of a quoted string; the message says how it was read.',
+  DefaultUserIgnored: 'The default user of an image is known to cloud-init only; no such user is made.',
+  EtcHostsKept: 'Only the line of the host itself is set in /etc/hosts; the rest stays as it is.',
+};
 
 export type ConditionType = keyof typeof types;
 export type Reason = keyof typeof reasons;
