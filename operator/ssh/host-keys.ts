@@ -105,13 +105,12 @@ function parseEntry(entry: string): ExpectedKey | { problem: string } {
   const words = text.split(/\s+/);
   const unsupported = words.find((word) => /^(ssh-dss|sk-\S+@openssh\.com|\S+-cert-v0[01]@openssh\.com)$/.test(word));
   if (unsupported !== undefined) return { problem: `is of type ${unsupported}, which is not supported` };
-  const at = words.findIndex((word) => KEY_TYPES.includes(word));
-  const type = words[at];
-  if (type === undefined) return { problem: 'is neither an OpenSSH public key nor a SHA256 fingerprint' };
-  const base64 = words[at + 1] ?? '';
-  const blob = Buffer.from(base64, 'base64');
-  if (!isBase64(base64) || !isKeyBlob(blob, type)) return { problem: `is not a complete ${type} key` };
-  return { fingerprint: fingerprintOfBlob(blob), type };
+  const types = words.flatMap((word, at) => (KEY_TYPES.includes(word) ? [{ type: word, base64: words[at + 1] ?? '' }] : []));
+  const [first] = types;
+  if (!first) return { problem: 'is neither an OpenSSH public key nor a SHA256 fingerprint' };
+  const key = types.find(({ type, base64 }) => isBase64(base64) && isKeyBlob(Buffer.from(base64, 'base64'), type));
+  if (!key) return { problem: `is not a complete ${first.type} key` };
+  return { fingerprint: fingerprintOfBlob(Buffer.from(key.base64, 'base64')), type: key.type };
 }
 
 function parseFingerprint(text: string): ExpectedKey | { problem: string } {

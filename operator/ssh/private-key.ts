@@ -1,7 +1,7 @@
 import { createPrivateKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
-import ssh2 from 'ssh2';
 import type { ParsedKey } from 'ssh2';
+import { parseOpenSSHKey } from './openssh-key.ts';
 import { SSHError } from './types.ts';
 
 /** A private key that is ready to sign with; never printed. */
@@ -68,18 +68,19 @@ function passphraseError(reason: 'PassphraseRequired' | 'WrongPassphrase', hop: 
 
 function parseWithSSH2(block: string, passphrase: string | undefined, hop: string): PrivateKey {
   const invalid = (problem: string): SSHError => new SSHError('InvalidPrivateKey', hop, `The private key ${problem}.`);
-  // Typed too narrowly: a file of several keys gives an array.
-  const parsed = ssh2.utils.parseKey(block, passphrase) as ParsedKey | Error | ParsedKey[];
-  const key = Array.isArray(parsed) ? parsed[0] : parsed;
+  const key = parseOpenSSHKey(block, passphrase);
   if (key instanceof Error) {
     if (key.message.includes('no passphrase given')) throw passphraseError('PassphraseRequired', hop);
-    const unsupported = /^Unsupported .*: (\S+)$/.exec(key.message)?.[1];
-    if (unsupported !== undefined) throw invalid(`is of type ${unsupported}, which is not supported: use Ed25519, ECDSA or RSA`);
+    // Only known words: in a damaged key, what stands where the type should be may be the secret.
+    const token = /sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com$/.exec(key.message)?.[0];
+    if (token !== undefined) throw invalid(`is of type ${token}, which needs a security key at hand: use Ed25519, ECDSA or RSA`);
     if (passphrase !== undefined && /integrity check|decrypt|authenticate/i.test(key.message))
       throw passphraseError('WrongPassphrase', hop);
+    if (key.message.startsWith('Too many rounds'))
+      throw invalid('is encrypted with too many rounds: write it anew with ssh-keygen -p -a 16');
     throw invalid('is damaged: its content cannot be read');
   }
-  if (!key?.isPrivateKey()) throw invalid('is a public key: give the private key that belongs to it');
+  if (!key.isPrivateKey()) throw invalid('is a public key: give the private key that belongs to it');
   if (key.type === 'ssh-dss') throw invalid('is a DSA key, which no current SSH server accepts: use Ed25519, ECDSA or RSA');
   return key;
 }
