@@ -1,4 +1,4 @@
-/** The CRDs and the template policy before a real API server: what it takes, what it refuses, and with which words. */
+/** CRDs, rights and the template policy before a real API server: what it takes, what it refuses, and with which words. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseAllDocuments } from 'yaml';
@@ -40,8 +40,7 @@ const patch = (object: string, body: object, ...args: string[]): Promise<Command
 beforeAll(async () => {
   run = await startRun('api suite');
   plane = await startControlPlane(run, {}, () => undefined);
-  await done(['apply', '-k', path.join(manifests, 'crds')]);
-  await done(['apply', '-k', path.join(manifests, 'policy')]);
+  await done(['apply', '-k', path.join(manifests, 'default')]);
   await done(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=30s']);
 }, 600_000);
 
@@ -252,5 +251,53 @@ describe('a template', () => {
 
   test('takes new metadata', async () => {
     expect(await patch(await create(template), { metadata: { labels: { a: 'b' } } })).toMatchObject({ exitCode: 0 });
+  });
+});
+
+describe("the manager's ServiceAccount", () => {
+  const system = 'cluster-api-provider-remote-system';
+  const cluster = 'cluster.x-k8s.io';
+
+  async function may(verb: string, resource: string, group: string, namespace = 'default'): Promise<boolean> {
+    const [name, subresource = ''] = resource.split('/');
+    const review = {
+      apiVersion: 'authorization.k8s.io/v1',
+      kind: 'SubjectAccessReview',
+      spec: {
+        user: `system:serviceaccount:${system}:cluster-api-provider-remote`,
+        resourceAttributes: { verb, group, resource: name, subresource, namespace },
+      },
+    };
+    const answer = JSON.parse(await done(['create', '-f', '-', '-o', 'json'], JSON.stringify(review))) as { status: { allowed: boolean } };
+    return answer.status.allowed;
+  }
+
+  test.each([
+    ['watch', 'remotemachines', GROUP],
+    ['patch', 'pooledremotemachines', GROUP],
+    ['patch', 'pooledremotemachines/status', GROUP],
+    ['patch', 'machines', cluster],
+    ['watch', 'clusters', cluster],
+    ['get', 'secrets', ''],
+    ['create', 'events', 'events.k8s.io'],
+    ['patch', 'leases', 'coordination.k8s.io', system],
+  ])('may %s %s', async (...right) => {
+    expect(await may(...(right as [string, string, string, string?]))).toBe(true);
+  });
+
+  test.each([
+    ['list', 'secrets', ''],
+    ['watch', 'secrets', ''],
+    ['create', 'secrets', ''],
+    ['list', 'configmaps', ''],
+    ['patch', 'clusters', cluster],
+    ['delete', 'machines', cluster],
+    ['delete', 'remotemachines', GROUP],
+    ['create', 'pooledremotemachines', GROUP],
+    ['patch', 'remotemachinetemplates', GROUP],
+    ['create', 'jobs', 'batch'],
+    ['get', 'leases', 'coordination.k8s.io', 'default'],
+  ])('may not %s %s', async (...right) => {
+    expect(await may(...(right as [string, string, string, string?]))).toBe(false);
   });
 });
