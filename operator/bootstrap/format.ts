@@ -1,4 +1,4 @@
-import { gunzipSync } from 'node:zlib';
+import { gunzip, TooLarge } from './gunzip.ts';
 import { BootstrapDataError, type BootstrapData } from './plan.ts';
 
 /** Bytes that a document may have once it is decompressed. A Secret holds 1 MiB at most. */
@@ -97,9 +97,9 @@ function decode(value: Uint8Array): string {
 
 function decompress(value: Uint8Array): Uint8Array {
   try {
-    return gunzipSync(value, { maxOutputLength: MAX_DOCUMENT_BYTES });
+    return gunzip(value, MAX_DOCUMENT_BYTES);
   } catch (cause) {
-    if (cause instanceof RangeError) throw tooLarge(cause);
+    if (cause instanceof TooLarge) throw tooLarge(cause);
     throw binary('it begins as gzip and cannot be decompressed', cause);
   }
 }

@@ -9,6 +9,7 @@ export const MISSING_PREFIX = 'CI_MISSING_JINJA_VAR/';
 const MAX_STEPS = 200_000;
 /** Elements that range() may give. */
 const MAX_RANGE = 10_000;
+const CONSTANTS = { true: true, True: true, false: false, False: false, none: null, None: null };
 const STATEMENTS = new Set(
   'for endfor if elif else endif set endset macro endmacro call endcall filter endfilter break continue'.split(' '),
 );
@@ -22,13 +23,15 @@ const STATEMENTS = new Set(
 export function renderTemplate(text: string, instance: InstanceData): { text: string; findings: Finding[] } {
   const environment = new Environment();
   for (const [name, value] of Object.entries(variables(instance))) environment.set(name, value);
-  environment.set('range', boundedRange);
+  for (const [name, value] of Object.entries({ ...CONSTANTS, range: boundedRange })) environment.set(name, value);
   const interpreter = new BoundedInterpreter(environment);
   try {
-    const program = parse(scan(text).flatMap(tokensOf));
+    // As in cloud-init, whose engine drops a last line break that is then put back.
+    const lastBreak = text.endsWith('\n') ? '\n' : '';
+    const program = parse(scan(text.slice(0, text.length - lastBreak.length)).flatMap(tokensOf));
     interpreter.markOutputs(program);
     const rendered = String(interpreter.run(program).value);
-    return { text: rendered, findings: interpreter.missing() };
+    return { text: rendered + lastBreak, findings: interpreter.missing() };
   } catch (cause) {
     if (cause instanceof BootstrapDataError) throw cause;
     const what = cause instanceof LimitExceeded ? cause.message : 'a block is not closed, or an expression cannot be evaluated';

@@ -45,7 +45,7 @@ export function parseYaml(text: string): YamlDocument {
     uniqueKeys: false,
     lineCounter: counter,
     prettyErrors: false,
-    logLevel: 'silent',
+    logLevel: 'error', // 'silent' also drops the error for a second document
   });
   const lineAt = (offset: number) => counter.linePos(offset).line;
   const [error] = document.errors;

@@ -1,9 +1,10 @@
 import { posix } from 'node:path';
 import { z } from 'zod';
+import { TooLarge } from '../../gunzip.ts';
 import type { FileStep } from '../../plan.ts';
 import { type Context, defineModule } from '../module.ts';
 import { flag, line } from '../values.ts';
-import { decodeContent, type Encoding, MAX_FILE_BYTES, MAX_TOTAL_BYTES, TooLarge } from './write_files_content.ts';
+import { decodeContent, type Encoding, MAX_FILE_BYTES, MAX_TOTAL_BYTES } from './write_files_content.ts';
 
 const DEFAULT_MODE = 0o644;
 

@@ -1,4 +1,4 @@
-import { gunzipSync } from 'node:zlib';
+import { gunzip, TooLarge } from '../../gunzip.ts';
 
 /** Bytes of one file and of all files of a document once they are decoded. */
 export const MAX_FILE_BYTES = 8 * 1024 * 1024;
@@ -9,8 +9,6 @@ export interface Encoding {
   gzip: boolean;
   base64: boolean;
 }
-
-export class TooLarge extends Error {}
 
 /**
  * A file's content as it is to be written.
@@ -35,9 +33,9 @@ function decodeBase64(text: string): Uint8Array {
 
 function decompress(bytes: Uint8Array, limit: number): Uint8Array {
   try {
-    return gunzipSync(bytes, { maxOutputLength: Math.max(limit, 1) });
+    return gunzip(bytes, limit);
   } catch (cause) {
-    if (cause instanceof RangeError) throw tooLarge();
+    if (cause instanceof TooLarge) throw tooLarge();
     throw new Error('is not gzip data', { cause });
   }
 }

@@ -1,0 +1,233 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { asScript } from './as-script.ts';
+import { BootstrapDataError, type CommandStep, type FileStep, type InstanceData, type Plan, type Step } from './plan.ts';
+import { planBootstrap } from './planner.ts';
+
+const instance: InstanceData = { hostname: 'node-1.example.org', instanceID: 'default-worker-0-1', region: 'eu' };
+
+const plan = (text: string | Uint8Array, format?: string): Plan =>
+  planBootstrap({ value: typeof text === 'string' ? Buffer.from(text) : text, ...(format === undefined ? {} : { format }) }, instance);
+const fixture = (name: string) => plan(readFileSync(join(__dirname, 'testdata', `${name}.yaml`)), 'cloud-config');
+const names = (steps: Step[]) => steps.map((step) => step.name);
+const scripts = (steps: Step[]) =>
+  steps.flatMap((step) => (step.kind === 'command' && step.interpreter === undefined ? [step.script] : []));
+const file = (of: Plan, path: string) => of.steps.find((step): step is FileStep => step.kind === 'file' && step.path === path);
+const text = (step: FileStep | undefined) => Buffer.from(step?.content ?? []).toString();
+
+function refusal(value: string | Uint8Array, format?: string): BootstrapDataError {
+  try {
+    plan(value, format);
+  } catch (error) {
+    if (error instanceof BootstrapDataError) return error;
+    throw error;
+  }
+  throw new Error('the data was not refused');
+}
+
+describe('documents of bootstrap providers', () => {
+  test('kubeadm init', () => {
+    const planned = fixture('kubeadm-init');
+    expect(names(planned.steps)).toEqual([
+      'write_files[0] /etc/kubernetes/pki/ca.crt',
+      'write_files[1] /etc/kubernetes/pki/ca.key',
+      'write_files[2] /run/kubeadm/kubeadm.yaml',
+      'write_files[3] /run/cluster-api/placeholder',
+      'runcmd[0]',
+      'runcmd[1]',
+    ]);
+    expect(planned.expectsSentinel).toBe(true);
+    expect(planned.findings).toEqual([]);
+    expect(file(planned, '/etc/kubernetes/pki/ca.key')).toMatchObject({ mode: 0o600, owner: 'root:root', append: false });
+    expect(text(file(planned, '/etc/kubernetes/pki/ca.key'))).toBe('not until secret\n');
+    expect(text(file(planned, '/run/kubeadm/kubeadm.yaml'))).toContain("name: 'node-1.example.org'\n");
+    expect(scripts(planned.steps)).toEqual([
+      'echo "pre: ${HOSTNAME:-}"',
+      'kubeadm init --config /run/kubeadm/kubeadm.yaml  && echo success > /run/cluster-api/bootstrap-success.complete',
+    ]);
+  });
+
+  test('kubeadm join of a control plane, with bootcmd', () => {
+    const planned = fixture('kubeadm-join-control-plane');
+    expect(planned.steps.map((step) => [step.name, step.kind === 'command' ? step.shell : undefined])).toEqual([
+      ['bootcmd environment', 'bootcmd'],
+      ['bootcmd[0]', 'bootcmd'],
+      ['write_files[0] /run/kubeadm/kubeadm-join-config.yaml', undefined],
+      ['write_files[1] /run/cluster-api/placeholder', undefined],
+      ['runcmd[0]', undefined],
+    ]);
+    expect(planned.findings).toMatchObject([{ reason: 'RunsOnceOnly', path: 'bootcmd', line: 22 }]);
+  });
+
+  test('kubeadm join of a worker: files, users, ntp, commands in the order of cloud-init', () => {
+    const planned = fixture('kubeadm-join-worker');
+    expect(names(planned.steps)).toEqual([
+      'write_files[0] /run/kubeadm/kubeadm-join-config.yaml',
+      'write_files[1] /run/cluster-api/placeholder',
+      'write_files[2] /etc/motd',
+      'users[0] capi',
+      'users[0] capi /etc/sudoers.d/90-cluster-api-capi',
+      'users[0] capi sudo',
+      'ntp',
+      'write_files[3] /home/capi/.profile',
+      'runcmd[0]',
+      'runcmd[1]',
+      'runcmd[2]',
+    ]);
+    expect(file(planned, '/etc/motd')).toMatchObject({ append: true, mode: 0o644 });
+    expect(scripts(planned.steps)[2]).toBe("'systemctl' restart 'a service'");
+    expect(text(file(planned, '/run/kubeadm/kubeadm-join-config.yaml'))).toContain("value: 'remote://default-worker-0-1'");
+  });
+
+  test.each([
+    [
+      'k0s-controller',
+      true,
+      ['write_files[0] /etc/k0s.yaml', 'write_files[1] /var/lib/k0s/pki/ca.key', 'runcmd[0]', 'runcmd[1]', 'runcmd[2]'],
+    ],
+    ['k0s-worker', true, ['write_files[0] /etc/k0s.token', 'runcmd[0]', 'runcmd[1]', 'runcmd[2]', 'runcmd[3]']],
+    [
+      'rke2-server',
+      true,
+      [
+        'write_files[0] /etc/rancher/rke2/config.yaml',
+        'write_files[1] /run/cluster-api/placeholder',
+        'ntp',
+        ...[0, 1, 2, 3, 4].map((n) => `runcmd[${n}]`),
+      ],
+    ],
+    ['k3s-agent', true, ['write_files[0] /etc/rancher/k3s/config.yaml', 'runcmd[0]']],
+    [
+      'microk8s',
+      false,
+      ['bootcmd environment', 'bootcmd[0]', 'write_files[0] /capi-scripts/00-install-microk8s.sh', 'runcmd[0]', 'runcmd[1]', 'runcmd[2]'],
+    ],
+  ])('%s', (name, expectsSentinel, steps) => {
+    const planned = fixture(name);
+    expect(planned.expectsSentinel).toBe(expectsSentinel);
+    expect(names(planned.steps)).toEqual(steps);
+  });
+
+  test('custom data under a second #cloud-config: the last key counts, and people are told with both lines', () => {
+    const planned = fixture('k0s-custom-data');
+    expect(scripts(planned.steps)).toEqual(['echo custom']);
+    expect(planned.expectsSentinel).toBe(false);
+    expect(planned.findings).toEqual([
+      { reason: 'DuplicateKey', path: 'runcmd', line: 11, message: expect.stringContaining('(lines 7, 11)') as string },
+    ]);
+  });
+});
+
+describe('what the data is', () => {
+  const CONFIG = '#cloud-config\nruncmd: [ls]\n';
+  test.each([
+    ['cloud-config', CONFIG, undefined],
+    ['cloud-config, said in the Secret too', CONFIG, 'cloud-config'],
+    ['an empty format', CONFIG, ''],
+    ['behind blank lines, in other case', '\n\n#Cloud-Config\nruncmd: [ls]\n', undefined],
+    ['CRLF', '#cloud-config\r\nruncmd: [ls]\r\n', undefined],
+    ['a byte order mark', '\ufeff#cloud-config\nruncmd: [ls]\n', undefined],
+    ['compressed as a whole', gzipSync(CONFIG), undefined],
+    ['a template', '## template: jinja\n#cloud-config\nruncmd: [ls]\n', undefined],
+  ])('understood: %s', (_, value, format) => {
+    const planned = plan(value, format);
+    expect(planned).toMatchObject({ steps: [{ name: 'runcmd[0]', script: 'ls' }], findings: [] });
+  });
+
+  test('a script is executed by its own first line, also under a template', () => {
+    const step: CommandStep = { kind: 'command', name: 'script', script: '#!/bin/bash -e\necho hi\n', interpreter: [] };
+    expect(plan(step.script)).toEqual({ steps: [step], expectsSentinel: false, findings: [] });
+    expect(plan('## template: jinja\n#!/bin/sh\necho {{ v1.instance_id }} > /run/cluster-api/bootstrap-success.complete')).toEqual({
+      steps: [{ ...step, script: '#!/bin/sh\necho default-worker-0-1 > /run/cluster-api/bootstrap-success.complete' }],
+      expectsSentinel: true,
+      findings: [],
+    });
+  });
+
+  test('without a header it is cloud-config, and people are told', () => {
+    expect(plan('runcmd: [ls]')).toMatchObject({ steps: [{ script: 'ls' }], findings: [{ reason: 'HeaderMissing' }] });
+  });
+
+  test.each([
+    ['BootstrapDataEmpty', 'nothing', '', undefined],
+    ['BootstrapDataEmpty', 'white space', ' \n\t\n', undefined],
+    ['BootstrapDataEmpty', 'only a header', '#cloud-config\n# nothing\n', undefined],
+    ['BootstrapDataBinary', 'NUL', '#cloud-config\nruncmd: ["a\0"]', undefined],
+    ['BootstrapDataBinary', 'not UTF-8', new Uint8Array([0x23, 0xff, 0xfe, 0x41]), undefined],
+    ['BootstrapDataBinary', 'broken gzip', new Uint8Array([0x1f, 0x8b, 8, 0, 1, 2, 3]), undefined],
+    ['BootstrapDataTooLarge', 'a bomb', gzipSync(new Uint8Array(9 * 1024 * 1024)), undefined],
+    ['BootstrapFormatUnsupported', 'ignition in the Secret', '{}', 'ignition'],
+    ['BootstrapFormatUnsupported', 'ignition by its content', '{ "ignition": {"version": "3.3.0"}}', undefined],
+    ['BootstrapFormatUnsupported', 'powershell', 'x', 'powershell-xml'],
+    ['BootstrapFormatUnsupported', 'an unknown format', CONFIG, 'kickstart'],
+    ['BootstrapFormatUnsupported', 'MIME', 'Content-Type: multipart/mixed; boundary="=="\nMIME-Version: 1.0\n', undefined],
+    ['BootstrapFormatUnsupported', 'include', '#include\nhttps://example.org', undefined],
+    ['BootstrapFormatUnsupported', 'boothook', '#cloud-boothook\n#!/bin/sh', undefined],
+    ['BootstrapFormatUnsupported', 'archive', '#cloud-config-archive\n- x', undefined],
+    ['BootstrapFormatUnsupported', 'another template language', '## template: basic\n#cloud-config\n', undefined],
+    ['BootstrapDataInvalid', 'not a map', '#cloud-config\n- a\n', undefined],
+    ['BootstrapDataInvalid', 'a float', '1.5', undefined],
+  ])('%s: %s', (reason, _, value, format) => expect(refusal(value, format).reason).toBe(reason));
+
+  test('all problems are named at once, by path and line, without content', () => {
+    const error = refusal(`## template: jinja
+#cloud-config
+mounts: [[/dev/sdb, /data]]
+write_files:
+  - path: /a
+    content: hunter2secret
+    encoding: base64,hunter2
+    colour: hunter2
+  - content: x
+runcmd: [true]
+users:
+  - name: bob
+    ssh_import_id: [gh:hunter2]
+`);
+    expect(error.reason).toBe('BootstrapDataInvalid');
+    expect(error.message).not.toContain('hunter2');
+    expect(error.findings.map(({ reason, path, line }) => [reason, path, line])).toEqual([
+      ['BootstrapKeyUnsupported', 'mounts', 3],
+      ['BootstrapDataInvalid', 'write_files[0].encoding', 7],
+      ['BootstrapKeyUnsupported', 'write_files[0].colour', 8],
+      ['BootstrapDataInvalid', 'write_files[1].path', 9],
+      ['BootstrapDataInvalid', 'runcmd[0]', 10],
+      ['BootstrapKeyUnsupported', 'users[0].ssh_import_id', 13],
+    ]);
+    for (const { path, line } of error.findings) expect(error.message).toContain(`${path} (line ${line ?? 0}): `);
+  });
+
+  test('only unsupported keys: BootstrapKeyUnsupported with all of them', () => {
+    const error = refusal('#cloud-config\npackages: [a]\ndisk_setup: {}\nruncmd: [ls]\n');
+    expect([error.reason, error.message]).toEqual([
+      'BootstrapKeyUnsupported',
+      'the bootstrap data cannot be carried out: packages (line 2): this key is not supported; disk_setup (line 3): this key is not supported',
+    ]);
+  });
+
+  test('keys that only concern cloud-init’s own reporting are findings', () => {
+    expect(plan('#cloud-config\nfinal_message: done\nruncmd: [ls]\n').findings).toMatchObject([
+      { reason: 'KeyWithoutEffect', path: 'final_message', line: 2 },
+    ]);
+  });
+});
+
+describe('commandsAsScript', () => {
+  test('merges the commands of one shell, and leaves the rest in its place', () => {
+    const merged = asScript(
+      plan('#cloud-config\nbootcmd: [a]\nwrite_files: [{path: /x}]\nruncmd: [set -x, "if true; then", "echo", "fi"]\n'),
+    );
+    expect(merged.steps.map((step) => [step.name, step.kind === 'command' ? step.script : step.path])).toEqual([
+      ['bootcmd environment to bootcmd[0] as one script', 'set -e\nINSTANCE_ID=default-worker-0-1; export INSTANCE_ID\na\n'],
+      ['write_files[0] /x', '/x'],
+      ['runcmd[0] to runcmd[3] as one script', 'set -e\nset -x\nif true; then\necho\nfi\n'],
+    ]);
+    expect(merged.steps.map((step) => step.kind === 'command' && step.interpreter)).toEqual([['/bin/sh'], false, ['/bin/sh']]);
+  });
+
+  test('a script stays one', () => {
+    const planned = plan('#!/bin/sh\nls\n');
+    expect(asScript(planned)).toEqual(planned);
+  });
+});
