@@ -24,5 +24,14 @@ const common = {
 export default {
   projects: [
     { ...common, displayName: 'unit', roots: ['<rootDir>/apis', '<rootDir>/operator', '<rootDir>/e2e'], testMatch: ['**/*.test.ts'] },
+    {
+      ...common,
+      displayName: 'e2e',
+      roots: ['<rootDir>/e2e/suites'],
+      testMatch: ['**/*.e2e.ts'],
+      globalSetup: '<rootDir>/e2e/jest/setup.ts',
+      globalTeardown: '<rootDir>/e2e/jest/teardown.ts',
+      setupFilesAfterEnv: ['<rootDir>/e2e/jest/timeout.ts'],
+    },
   ],
 };

@@ -1,5 +1,6 @@
 /** The test's own client of the Kubernetes API: it shares no code with the operator that it checks. */
 import { readFile } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseAllDocuments } from 'yaml';
 import { type Call, RequestError, Rest } from './rest.ts';
 
@@ -46,7 +47,7 @@ export interface AnyObject {
 
 /** What can be sent: an object without what the server adds. */
 export type Manifest = Omit<AnyObject, 'metadata' | 'spec'> & {
-  metadata: Partial<AnyObject['metadata']>;
+  metadata: Partial<AnyObject['metadata']> & { generateName?: string };
   spec?: unknown;
   [key: string]: unknown;
 };
@@ -173,27 +174,35 @@ export class Client {
     );
   }
 
-  /** The objects as they are, and again after each change, until `signal` ends it. A watch that breaks is taken up by a new list. */
+  /**
+   * The objects as they are, and again after each change, until `signal` ends it. A watch that breaks is taken up by a new list, also
+   * while the API server is away: that is what some tests do to it.
+   */
   async *observe<T extends AnyObject>(reference: Reference, signal: AbortSignal): AsyncGenerator<T[]> {
     while (true) {
-      signal.throwIfAborted();
-      const { items, metadata } = await this.#list<T>(reference, signal);
-      const objects = new Map(items.map((item) => [keyOf(item), item]));
-      const snapshot = () => [...objects].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object);
-      yield snapshot();
-      const path = await this.#path(reference, { watch: 'true', resourceVersion: metadata.resourceVersion });
       try {
-        for await (const { type, object } of this.rest.stream<WatchEvent>({ method: 'GET', path, signal })) {
-          if (type === 'ERROR') break;
-          if (type === 'DELETED') objects.delete(keyOf(object));
-          else if (type !== 'BOOKMARK') objects.set(keyOf(object), object as T);
-          yield snapshot();
-        }
+        yield* this.#observeOnce<T>(reference, signal);
       } catch (error) {
         signal.throwIfAborted();
-        // The API server may be away for a moment: that is what some tests do to it. The next list says if it is more.
-        if (error instanceof RequestError && error.status !== 410) throw error;
+        if (error instanceof RequestError && error.status !== 410 && error.status < 500) throw error;
+        await sleep(100, undefined, { signal });
       }
+    }
+  }
+
+  /** One list, and its watch for as long as that lasts. */
+  async *#observeOnce<T extends AnyObject>(reference: Reference, signal: AbortSignal): AsyncGenerator<T[]> {
+    signal.throwIfAborted();
+    const { items, metadata } = await this.#list<T>(reference, signal);
+    const objects = new Map(items.map((item) => [keyOf(item), item]));
+    const snapshot = () => [...objects].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, object]) => object);
+    yield snapshot();
+    const path = await this.#path(reference, { watch: 'true', resourceVersion: metadata.resourceVersion });
+    for await (const { type, object } of this.rest.stream<WatchEvent>({ method: 'GET', path, signal })) {
+      if (type === 'ERROR') return;
+      if (type === 'DELETED') objects.delete(keyOf(object));
+      else if (type !== 'BOOKMARK') objects.set(keyOf(object), object as T);
+      yield snapshot();
     }
   }
 

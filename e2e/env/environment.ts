@@ -42,18 +42,18 @@ export interface Environment {
   controlPlane: ControlPlaneAccess;
   /** The administrator's. */
   client: Client;
-  createHost(options?: HostOptions): Promise<Host>;
-  createHosts(count: number, options?: HostOptions): Promise<Host[]>;
-  createLoadBalancer(options: LoadBalancerOptions): Promise<LoadBalancer>;
+  createHost: (options?: HostOptions) => Promise<Host>;
+  createHosts: (count: number, options?: HostOptions) => Promise<Host[]>;
+  createLoadBalancer: (options: LoadBalancerOptions) => Promise<LoadBalancer>;
   /** Starts this project's manager from the checkout. */
-  startOperator(options?: OperatorOptions): Promise<Operator>;
+  startOperator: (options?: OperatorOptions) => Promise<Operator>;
 }
 
 export interface StartedEnvironment extends Environment {
   controlPlane: ControlPlane;
   managers: Partial<Record<ManagerName, ManagedProcess>>;
   /** Ends everything that the environment started and removes everything that it made. */
-  stop(): Promise<void>;
+  stop: () => Promise<void>;
 }
 
 /** Starts an environment. Whatever fails, nothing is left of it. */

@@ -1,4 +1,5 @@
 /** This project's manager as a process, with the rights that its manifests give it and no others. */
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findPrograms } from './binaries.ts';
 import { type Client, parseYAML } from './client.ts';
@@ -43,10 +44,7 @@ export async function startOperator(
   { name = 'operator', namespace, args = [], env = {}, program = 'operator/main.ts' }: OperatorOptions,
 ): Promise<Operator> {
   await installManifests(client);
-  // The certificate's subject is the ServiceAccount's user name, so its role bindings apply.
-  const kubeconfig = await controlPlane.issueClientCertificate(`system:serviceaccount:${NAMESPACE}:${SERVICE_ACCOUNT}`, [
-    'system:serviceaccounts',
-  ]);
+  const kubeconfig = await serviceAccountKubeconfig(controlPlane, client, name);
   const [healthPort = 0, diagnosticsPort = 0] = await freePorts(2);
   const started = startProcess(run, {
     name,
@@ -71,6 +69,27 @@ export async function startOperator(
     logs: () => started.output(),
     metrics: async () => (await fetch(`http://127.0.0.1:${diagnosticsPort}/metrics`)).text(),
   };
+}
+
+/** A kubeconfig with a token of the manager's ServiceAccount, as a pod would get it. */
+async function serviceAccountKubeconfig(controlPlane: ControlPlaneAccess, client: Client, name: string): Promise<string> {
+  const { status } = await client.rest.call<{ status: { token: string } }>({
+    method: 'POST',
+    path: `/api/v1/namespaces/${NAMESPACE}/serviceaccounts/${SERVICE_ACCOUNT}/token`,
+    body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 24 * 60 * 60 } },
+  });
+  const certificateAuthority = Buffer.from(controlPlane.ca).toString('base64');
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    'current-context': 'e2e',
+    clusters: [{ name: 'e2e', cluster: { server: controlPlane.url, 'certificate-authority-data': certificateAuthority } }],
+    users: [{ name: 'e2e', user: { token: status.token } }],
+    contexts: [{ name: 'e2e', context: { cluster: 'e2e', user: 'e2e' } }],
+  };
+  const path = join(controlPlane.folder, `${name}.kubeconfig`);
+  await writeFile(path, JSON.stringify(config), { mode: 0o600 });
+  return path;
 }
 
 /** Everything that the manager needs in the cluster, without the Deployment: there are no nodes to run it. */

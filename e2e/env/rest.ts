@@ -2,7 +2,6 @@
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
-import { createInterface } from 'node:readline';
 import { parse } from 'yaml';
 
 /** An answer other than success. */
@@ -65,10 +64,12 @@ export class Rest {
   /** Lines of JSON until the server or `signal` ends them. */
   async *stream<T>(call: Call): AsyncGenerator<T> {
     const response = await this.#send(call);
-    try {
-      for await (const line of createInterface({ input: response })) yield JSON.parse(line) as T;
-    } finally {
-      response.destroy();
+    let rest = '';
+    // UTF-8 that is split between chunks is put together by the stream itself.
+    for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
+      const lines = (rest + chunk).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) yield JSON.parse(line) as T;
     }
   }
 

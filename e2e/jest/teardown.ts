@@ -1,0 +1,4 @@
+/** After all suites. */
+import { teardown } from './setup.ts';
+
+export default (): Promise<void> => teardown.stop();
