@@ -43,11 +43,11 @@ const HEADERS: [prefix: string, kind: Document['kind'] | keyof typeof UNSUPPORTE
 
 /** Values of the Secret's key `format` that say no more than the header does. */
 const BY_HEADER = new Set(['', 'cloud-config']);
-const FORMATS: Record<string, keyof typeof UNSUPPORTED> = {
-  ignition: 'ignition',
-  powershell: 'powershell',
-  'powershell-xml': 'powershell',
-};
+const FORMATS = new Map<string, keyof typeof UNSUPPORTED>([
+  ['ignition', 'ignition'],
+  ['powershell', 'powershell'],
+  ['powershell-xml', 'powershell'],
+]);
 
 /**
  * Decodes bootstrap data and tells what it is, by the Secret's `format` and then by its beginning, as cloud-init does
@@ -57,7 +57,7 @@ const FORMATS: Record<string, keyof typeof UNSUPPORTED> = {
  */
 export function readDocument(data: BootstrapData): Document {
   const format = (data.format ?? '').trim().toLowerCase();
-  const unsupported = FORMATS[format];
+  const unsupported = FORMATS.get(format);
   if (unsupported !== undefined) throw formatUnsupported(UNSUPPORTED[unsupported]);
   if (!BY_HEADER.has(format)) {
     throw formatUnsupported('the key format of the bootstrap Secret names an unknown format; cloud-config is understood');

@@ -48,6 +48,17 @@ export class Sandbox implements Disposable {
     return { code: result.status, output: result.stdout + result.stderr };
   }
 
+  /** Runs scripts one after the other in the same namespaces, whatever their exit codes are. */
+  runAll(scripts: string[], shell: Shell): { code: number; output: string }[] {
+    const files = scripts.map((script, index) => {
+      this.write(`/tmp/scripts/${index}`, script);
+      return `/tmp/scripts/${index}`;
+    });
+    const path = shell === 'busybox' ? '/busybox/sh' : '/usr/bin/dash';
+    this.run(files.map((file) => `${path} ${file} >${file}.out 2>&1; echo $? >${file}.code\n`).join(''), shell);
+    return files.map((file) => ({ code: Number(this.read(`${file}.code`)), output: this.read(`${file}.out`) }));
+  }
+
   /** A command that notes its call in /calls and then runs `body`. */
   stub(name: string, body = ''): void {
     this.write(`/stubs/${name}`, `#!/bin/sh\necho "${name} $*" >>/calls\n${body}\n`, 0o755);

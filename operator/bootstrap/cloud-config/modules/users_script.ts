@@ -9,17 +9,18 @@ import type { User } from './users.ts';
 export function userScript(user: User): string {
   const groups = [...(user.groups ?? []), ...(given(user.primary_group) ? [user.primary_group] : [])];
   const made = user.create_groups === false ? [] : groups.map(ensureGroup);
+  const passwordLines = password(user);
+  const remember = (answer: string) => (passwordLines.some((line) => line.includes('$existed')) ? [`existed=${answer}`] : []);
+  const creation = [...remember('no'), ...made, requireTool('useradd'), useradd(user), ...initialPassword(user)];
   const parts = [
     'set -eu',
     `user=${quote(user.name)}`,
-    `if id -u "$user" >/dev/null 2>&1; then
-  existed=yes
-  echo "user $user exists and is not made again"
-else
-  existed=no
-${indent([...made, requireTool('useradd'), useradd(user), ...initialPassword(user)].join('\n'))}
-fi`,
-    ...password(user),
+    'if id -u "$user" >/dev/null 2>&1; then',
+    indent([...remember('yes'), 'echo "user $user exists and is not made again"'].join('\n')),
+    'else',
+    indent(creation.join('\n')),
+    'fi',
+    ...passwordLines,
     ...((user.ssh_authorized_keys ?? []).length > 0 ? [authorizedKeys(user.name, user.ssh_authorized_keys ?? [])] : []),
   ];
   return `${parts.join('\n')}\n`;
