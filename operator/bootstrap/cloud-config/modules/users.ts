@@ -19,7 +19,7 @@ const uid = z
   .transform((value) => value?.toString())
   .refine((value) => value === undefined || /^\d{1,10}$/.test(value), 'is not the number of a user');
 
-/** cloud-init's CABPK form has `inactive: true`, which it passes over: only a text (days) is an option of useradd. */
+/** The kubeadm bootstrap provider writes `inactive: true`, which cloud-init passes over: only a text (days) becomes an option of useradd. */
 const inactive = z
   .union([optionalText, z.boolean(), z.number()], { error: 'expected a number of days in quotes' })
   .transform((value) => (typeof value === 'string' ? value : undefined))
