@@ -162,11 +162,11 @@ test('no limit is ever exceeded, none leaks, no key runs twice at once, and ever
           if (then === 'fail') throw new Error('failed');
           return id;
         });
-        if (then === 'wait' && scheduler.count() > 0) await scheduler.waitOne();
+        if (then === 'wait' && scheduler.count() > 0) await scheduler.waitNext(1);
         if (then === 'abort') void tasks.abort(key);
       }
       do {
-        await scheduler.waitAll();
+        await scheduler.waitIdle();
         await new Promise((resolve) => setImmediate(resolve));
       } while (scheduler.count() > 0);
       expect(active.size).toBe(0);

@@ -83,7 +83,7 @@ export class BackgroundTasks<P, R> {
   async shutDown(): Promise<void> {
     this.#closed = true;
     for (const task of this.#tasks.values()) this.#drop(task);
-    await Promise.all([...this.#running.values()].map((task) => task.ended));
+    for (const task of [...this.#running.values()]) await task.ended;
   }
 
   #drop(task: Task<P, R>): void {

@@ -21,7 +21,7 @@ export class ObjectStore<T extends KubernetesObject> implements Cache<T> {
 
   constructor(options: StoreOptions<T>) {
     this.#options = options;
-    this.#indexes = new Map(Object.keys(options.indexers ?? {}).map((name) => [name, new Map()]));
+    this.#indexes = new Map(Object.keys(options.indexers ?? {}).map((name) => [name, new Map<string, Set<string>>()]));
   }
 
   get(namespace: string, name: string): T | undefined {

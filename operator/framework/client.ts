@@ -1,7 +1,7 @@
 /** The Kubernetes API as this operator uses it: get, create, merge patch, delete, and list and watch for the informers. */
 import type http from 'node:http';
 import type { KubernetesObject } from '../../apis/meta.ts';
-import { Transport, readBody, readLines, type ServerAccess } from './http.ts';
+import { Transport, readBody, readLines, type ServerAccess } from './transport.ts';
 import type { Metrics } from './metrics.ts';
 import { ApiError, type Client, type Logger, type ObjectName, type Resource } from './types.ts';
 
@@ -209,9 +209,10 @@ function pathOf(resource: Resource, { namespace, name }: { namespace?: string | 
 
 function queryOf(parameters: Record<string, string | number | boolean | undefined>): string {
   const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== '');
-  return `?${new URLSearchParams(given.map(([key, value]) => [key, String(value)])).toString()}`;
+  return `?${new URLSearchParams(Object.fromEntries(given.map(([key, value]) => [key, String(value)]))).toString()}`;
 }
 
+// eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- an answer is what the caller asked for
 function parse<T>(text: string, where: string): T {
   try {
     return JSON.parse(text) as T;

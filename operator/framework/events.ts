@@ -1,15 +1,172 @@
+/** Events of events.k8s.io/v1, written one after the other in the background. */
+import { randomBytes } from 'node:crypto';
 import type { KubernetesObject } from '../../apis/meta.ts';
-import type { Client, EventRecorder, Logger } from './types.ts';
+import { clip } from './conditions.ts';
+import { microTime } from './leader-election.ts';
+import { isNotFound, type Client, type EventRecorder, type Logger, type Resource } from './types.ts';
 
 export interface EventSinkOptions {
-  client: Client;
+  client: Pick<Client, 'create' | 'patch'>;
   log: Logger;
   /** reportingInstance: the pod's name. */
   instance: string;
 }
-export declare class EventSink implements EventRecorder {
-  constructor(options: EventSinkOptions);
-  event(object: KubernetesObject, type: 'Normal' | 'Warning', reason: string, action: string, note: string): void;
-  /** Resolves when everything is written, or after `milliseconds`. */
-  drain(milliseconds?: number): Promise<void>;
+
+const EVENTS: Resource = { group: 'events.k8s.io', version: 'v1', plural: 'events', kind: 'Event', namespaced: true };
+const CONTROLLER = 'cluster-api-provider-remote';
+/** Milliseconds without a repeat after which the next one is a new Event (client-go's series end after six minutes, too). */
+const SERIES_END = 6 * 60_000;
+/** Least time between two writes of one series. */
+const SERIES_WRITE = 60_000;
+/** Writes for one object: so many at once, then one each minute. */
+const BURST = 25;
+const REFILL = 60_000;
+/** Writes that may wait; events beyond are dropped. */
+const MAX_PENDING = 1000;
+/** The API server's limit, in bytes; 128 characters for reason, action and instance. */
+const MAX_NOTE = 1024;
+
+/** An Event that was written and may come again. */
+interface Series {
+  namespace: string;
+  name: string;
+  count: number;
+  last: number;
+  written: number;
+  timer: NodeJS.Timeout | undefined;
+}
+
+export class EventSink implements EventRecorder {
+  readonly #options: EventSinkOptions;
+  readonly #series = new Map<string, Series>();
+  readonly #buckets = new Map<string, { tokens: number; at: number }>();
+  readonly #pending: (() => Promise<void>)[] = [];
+  #writing: Promise<void> | undefined;
+  #swept = 0;
+
+  constructor(options: EventSinkOptions) {
+    this.#options = options;
+  }
+
+  event(object: KubernetesObject, type: 'Normal' | 'Warning', reason: string, action: string, note: string): void {
+    const now = Date.now();
+    this.#sweep(now);
+    const key = JSON.stringify([object.metadata.uid, type, reason, action, note]);
+    const series = this.#series.get(key);
+    if (series !== undefined && now - series.last < SERIES_END) {
+      series.count++;
+      series.last = now;
+      this.#scheduleSeries(series, object.metadata.uid);
+      return;
+    }
+    if (!this.#takeToken(object.metadata.uid, now)) {
+      this.#options.log.debug('too many events for one object: dropped', { name: object.metadata.name, reason, note });
+      return;
+    }
+    const namespace = object.metadata.namespace ?? 'default';
+    const name = `${object.metadata.name.slice(0, 200).replace(/[.-]+$/, '')}.${randomBytes(8).toString('hex')}`;
+    this.#series.set(key, { namespace, name, count: 1, last: now, written: now, timer: undefined });
+    const body = eventOf(object, { type, reason, action, note }, this.#options.instance, new Date(now));
+    this.#enqueue(async () => {
+      await this.#options.client.create(EVENTS, { ...body, metadata: { namespace, name } } as object);
+    });
+  }
+
+  /** Writes what waits, series included. Resolves when all is written, or after `milliseconds` (default 2,000). */
+  async drain(milliseconds = 2000): Promise<void> {
+    for (const series of this.#series.values()) {
+      if (series.timer !== undefined) this.#writeSeries(series);
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, milliseconds);
+    await Promise.race([promise, this.#writing]);
+    clearTimeout(timer);
+    if (this.#pending.length > 0) this.#options.log.warn('events were not written in time', { dropped: this.#pending.length });
+    this.#pending.length = 0;
+  }
+
+  /** The first repeat is written at once, further ones each minute in one. */
+  #scheduleSeries(series: Series, uid: string): void {
+    if (series.timer !== undefined) return;
+    const wait = series.count === 2 ? 0 : Math.max(0, series.written + SERIES_WRITE - Date.now());
+    if (wait === 0 && this.#takeToken(uid, Date.now())) this.#writeSeries(series);
+    else series.timer = setTimeout(() => this.#writeSeries(series), wait || SERIES_WRITE).unref();
+  }
+
+  #writeSeries(series: Series): void {
+    clearTimeout(series.timer);
+    series.timer = undefined;
+    series.written = Date.now();
+    const { namespace, name, count, last } = series;
+    const body = { series: { count, lastObservedTime: microTime(new Date(last)) } };
+    this.#enqueue(async () => {
+      await this.#options.client.patch(EVENTS, { namespace, name }, body);
+    });
+  }
+
+  #takeToken(uid: string, now: number): boolean {
+    const { tokens, at } = this.#buckets.get(uid) ?? { tokens: BURST, at: now };
+    const filled = Math.min(BURST, tokens + (now - at) / REFILL);
+    this.#buckets.set(uid, { tokens: filled >= 1 ? filled - 1 : filled, at: now });
+    return filled >= 1;
+  }
+
+  /** Forgets series that ended and buckets that are full again, at most once a minute. */
+  #sweep(now: number): void {
+    if (now - this.#swept < 60_000) return;
+    this.#swept = now;
+    for (const [key, series] of this.#series) if (now - series.last >= SERIES_END && series.timer === undefined) this.#series.delete(key);
+    for (const [uid, { tokens, at }] of this.#buckets) if (tokens + (now - at) / REFILL >= BURST) this.#buckets.delete(uid);
+  }
+
+  #enqueue(write: () => Promise<void>): void {
+    if (this.#pending.length >= MAX_PENDING) {
+      this.#options.log.warn('an event was dropped: too many wait to be written');
+      return;
+    }
+    this.#pending.push(write);
+    this.#writing ??= this.#writeAll();
+  }
+
+  async #writeAll(): Promise<void> {
+    for (let write = this.#pending.shift(); write !== undefined; write = this.#pending.shift()) {
+      try {
+        await write();
+      } catch (error) {
+        // An Event lives an hour; its series may outlive it.
+        if (!isNotFound(error)) this.#options.log.warn('an event could not be written', { error });
+      }
+    }
+    this.#writing = undefined;
+  }
+}
+
+function eventOf(
+  object: KubernetesObject,
+  { type, reason, action, note }: { type: string; reason: string; action: string; note: string },
+  instance: string,
+  now: Date,
+): object {
+  const { apiVersion, kind, metadata } = object;
+  const { namespace, name, uid, resourceVersion } = metadata;
+  return {
+    eventTime: microTime(now),
+    type,
+    reason: clip(reason, 128),
+    action: clip(action, 128),
+    note: clipBytes(note, MAX_NOTE),
+    regarding: { apiVersion, kind, ...(namespace !== undefined && { namespace }), name, uid, resourceVersion },
+    reportingController: CONTROLLER,
+    reportingInstance: clip(instance, 128),
+  };
+}
+
+/** At most `max` bytes of UTF-8, marked with an ellipsis where something was cut. */
+function clipBytes(text: string, max: number): string {
+  const bytes = Buffer.from(text);
+  if (bytes.length <= max) return text;
+  let end = max - 3;
+  // Not within a character: continuation bytes are 10xxxxxx.
+  while (((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  return `${bytes.subarray(0, end).toString()}…`;
 }

@@ -75,7 +75,6 @@ export class Informer<T extends KubernetesObject> implements Cache<T> {
         if (this.#version === undefined) await this.#list(signal);
         else await this.#watch(this.#version, signal);
       } catch (error) {
-        if (signal.aborted) return;
         await this.#recover(error, signal);
       }
     }
@@ -138,12 +137,14 @@ export class Informer<T extends KubernetesObject> implements Cache<T> {
 
   /** Decides where to go on and waits before it. The first 410 after a success is the ordinary course: it waits for nothing. */
   async #recover(error: unknown, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
     const expired = error instanceof ApiError && (error.status === 410 || error.reason === 'Expired' || error.reason === 'Gone');
     if (expired) this.#version = undefined;
     const fields = { error, from: this.#version ?? 'a new list' };
-    // One cut connection is nothing to wake people for.
-    if (this.#failures === 0) this.#log.debug('list or watch broke off; going on', fields);
-    else this.#log.warn('list or watch failed again', { ...fields, failures: this.#failures + 1 });
+    // One cut connection is nothing to wake people for, nor is a version that became too old.
+    const ordinary = this.#failures === 0 && (expired || (error instanceof ApiError && error.status === 0));
+    if (ordinary) this.#log.debug('list or watch broke off; going on', fields);
+    else this.#log.warn('list or watch failed', { ...fields, failures: this.#failures + 1 });
     const full = expired && this.#failures === 0 ? 0 : Math.min(this.#retry.base * 2 ** this.#failures, this.#retry.max);
     this.#failures++;
     const asked = error instanceof ApiError ? (error.retryAfter ?? 0) : 0;

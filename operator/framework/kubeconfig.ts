@@ -1,10 +1,12 @@
 /** Where the API server is and how to authenticate there. Apart from operator.ts the only file that loads @kubernetes/client-node. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import type { RequestOptions } from 'node:https';
 import { homedir } from 'node:os';
 import path from 'node:path';
-import { KubeConfig } from '@kubernetes/client-node';
-import type { Credentials, ServerAccess } from './http.ts';
+import { KubeConfig, type User } from '@kubernetes/client-node';
+import { parse } from 'yaml';
+import type { Credentials, ServerAccess } from './transport.ts';
+import { messageOf } from './types.ts';
 
 const SERVICE_ACCOUNT_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/token';
 
@@ -13,18 +15,50 @@ const SERVICE_ACCOUNT_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/tok
  * Throws an Error that says what was looked for, or what is wrong with the file.
  */
 export function loadKubeConfig(file?: string): KubeConfig {
-  const config = new KubeConfig();
   const home = path.join(homedir(), '.kube', 'config');
-  if (file !== undefined) read(file, () => config.loadFromFile(file));
-  else if (process.env['KUBECONFIG']) read(process.env['KUBECONFIG'], () => config.loadFromDefault());
-  else if (process.env['KUBERNETES_SERVICE_HOST'] && existsSync(SERVICE_ACCOUNT_TOKEN)) config.loadFromCluster();
-  else if (existsSync(home)) read(home, () => config.loadFromFile(home));
-  else
-    throw new Error(
-      `no kubeconfig: --kubeconfig and KUBECONFIG are not set, this is no pod with a service account, and there is no ${home}`,
-    );
-  return complete(config, file ?? process.env['KUBECONFIG'] ?? home);
+  const named = process.env['KUBECONFIG']?.split(path.delimiter).filter((name) => name !== '') ?? [];
+  if (file !== undefined) return loadFiles([file]);
+  if (named.length > 0) return loadFiles(named);
+  if (process.env['KUBERNETES_SERVICE_HOST'] && existsSync(SERVICE_ACCOUNT_TOKEN)) {
+    const config = new KubeConfig();
+    config.loadFromCluster();
+    return config;
+  }
+  if (existsSync(home)) return loadFiles([home]);
+  throw new Error(`no kubeconfig: --kubeconfig and KUBECONFIG are not set, this is no pod with a service account, and there is no ${home}`);
 }
+
+/** The first file that names a context, cluster or user counts, as for kubectl. */
+function loadFiles(files: readonly string[]): KubeConfig {
+  const merged = new KubeConfig();
+  for (const file of files) {
+    try {
+      const config = new KubeConfig();
+      config.loadFromFile(file);
+      config.users = config.users.map((user) => withTokenFile(user, file));
+      merged.currentContext ||= config.currentContext;
+      merged.clusters.push(...config.clusters);
+      merged.users.push(...config.users);
+      merged.contexts.push(...config.contexts);
+    } catch (error) {
+      throw unusable(file, error);
+    }
+  }
+  return complete(merged, files.join(path.delimiter));
+}
+
+/** client-node does not know `tokenFile` of a user, but has an auth provider of that name, which reads the file again each minute. */
+function withTokenFile(user: User, file: string): User {
+  const { users } = parse(readFileSync(file, 'utf8')) as { users?: { name: string; user?: { tokenFile?: string } }[] };
+  const tokenFile = users?.find(({ name }) => name === user.name)?.user?.tokenFile;
+  if (tokenFile === undefined) return user;
+  return { ...user, authProvider: { name: 'tokenFile', config: { tokenFile: path.resolve(path.dirname(file), tokenFile) } } };
+}
+
+const INLINE_FIELDS = [
+  ...['server', 'certificate-authority-data', 'insecure-skip-tls-verify', 'tls-server-name', 'extensions', 'disable-compression'],
+  ...['client-certificate-data', 'client-key-data', 'token', 'username', 'password'],
+];
 
 /**
  * A kubeconfig from a Secret. Only what stands in it is used: exec plugins, auth providers, proxies and file names are refused, since
@@ -32,23 +66,21 @@ export function loadKubeConfig(file?: string): KubeConfig {
  */
 export function parseKubeConfig(text: string): KubeConfig {
   const config = new KubeConfig();
-  read('in the Secret', () => config.loadFromString(text));
-  complete(config, 'in the Secret');
-  const user = config.getCurrentUser();
-  const cluster = config.getCurrentCluster();
-  const foreign = [user?.exec, user?.authProvider, user?.certFile, user?.keyFile, cluster?.caFile, cluster?.proxyUrl].some(Boolean);
-  if (foreign)
-    throw new Error('the kubeconfig in the Secret names a plugin, a proxy or a file: only inline certificates, keys and tokens are taken');
-  return config;
+  try {
+    const content = parse(text) as { clusters?: { cluster?: object }[]; users?: { user?: object }[] } | null;
+    const named = [...(content?.clusters ?? []).map(({ cluster }) => cluster), ...(content?.users ?? []).map(({ user }) => user)];
+    const foreign = named.flatMap((fields) => Object.keys(fields ?? {})).find((field) => !INLINE_FIELDS.includes(field));
+    if (foreign !== undefined) throw new Error(`it has ${foreign}, but only certificates, keys and tokens within it are taken`);
+    // Not the text: what was checked must be what is loaded.
+    config.loadFromString(JSON.stringify(content));
+  } catch (error) {
+    throw unusable('of the Secret', error);
+  }
+  return complete(config, 'of the Secret');
 }
 
-function read(what: string, load: () => void): void {
-  try {
-    load();
-  } catch (cause) {
-    throw new Error(`the kubeconfig ${what} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
-  }
-}
+const unusable = (what: string, cause: unknown): Error =>
+  new Error(`the kubeconfig ${what} cannot be used: ${messageOf(cause)}`, { cause });
 
 function complete(config: KubeConfig, what: string): KubeConfig {
   if (config.getCurrentCluster() !== null && config.getCurrentUser() !== null) return config;
@@ -80,7 +112,7 @@ async function authenticate(config: KubeConfig): Promise<Credentials> {
   try {
     await config.applyToHTTPSOptions(options);
   } catch (cause) {
-    throw new Error(`no credentials for the API server: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    throw new Error(`no credentials for the API server: ${messageOf(cause)}`, { cause });
   }
   const headers = Object.fromEntries(Object.entries(options.headers ?? {}).map(([name, value]) => [name, String(value).trim()]));
   if (options.auth) headers['Authorization'] = `Basic ${Buffer.from(options.auth).toString('base64')}`;

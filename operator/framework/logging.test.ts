@@ -4,7 +4,12 @@ import { ApiError } from './types.ts';
 
 const setUp = (options: LoggerOptions = {}) => {
   const written: string[] = [];
-  const stream = new Writable({ write: (chunk: Buffer, _, done) => (written.push(chunk.toString()), done()) });
+  const stream = new Writable({
+    write: (chunk: Buffer, _, done) => {
+      written.push(chunk.toString());
+      done();
+    },
+  });
   const log = createLogger({ ...options, stream });
   const lines = () => written.map((line) => JSON.parse(line) as Record<string, unknown>);
   return { log, written, lines };
@@ -14,7 +19,7 @@ test('writes JSON lines with time, level, message and the fields of all parents'
   const { log, lines } = setUp();
   log.child({ controller: 'a' }).child({ namespace: 'b' }).info('hello', { count: 1 });
   expect(lines()).toEqual([
-    { ts: expect.stringMatching(/^\d{4}-.*Z$/), level: 'info', msg: 'hello', controller: 'a', namespace: 'b', count: 1 },
+    { ts: expect.stringMatching(/^\d{4}-.*Z$/) as string, level: 'info', msg: 'hello', controller: 'a', namespace: 'b', count: 1 },
   ]);
 });
 
@@ -50,7 +55,7 @@ test('errors are spelled out with their causes; the stack only at debug', () => 
     cause: { name: 'Error', message: 'refused', code: 'ECONNREFUSED' },
   };
   expect(lines()[0]!['error']).toEqual(spelled);
-  expect(lines()[1]!['error']).toMatchObject({ ...spelled, stack: expect.stringContaining('logging.test') });
+  expect(lines()[1]!['error']).toMatchObject({ ...spelled, stack: expect.stringContaining('logging.test') as string });
 });
 
 test('circles and what JSON cannot say are written as something', () => {

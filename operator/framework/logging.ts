@@ -1,4 +1,5 @@
 /** The one place that writes logs: winston, JSON lines or text for people, everything filtered for what is shaped like a secret. */
+import { isNativeError } from 'node:util/types';
 import winston from 'winston';
 import { secretFilter } from './redaction.ts';
 import { ApiError, type Logger } from './types.ts';
@@ -18,10 +19,12 @@ export interface RootLogger extends Logger {
 }
 
 export function createLogger(options: LoggerOptions = {}): RootLogger {
+  const stream = options.stream ?? process.stderr;
   const sink = winston.createLogger({
     level: levelOf(options.verbosity ?? 0),
     format: options.format === 'text' ? textFormat : jsonFormat,
-    transports: [new winston.transports.Stream({ stream: options.stream ?? process.stderr })],
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-class-instance-assignment -- winston declares its own transports so
+    transports: [new winston.transports.Stream({ stream })],
   });
   return new FilteredLogger(sink, {});
 }
@@ -94,7 +97,7 @@ function plain(value: unknown, stacks: boolean, depth: number): unknown {
   if (typeof value === 'bigint' || typeof value === 'symbol' || typeof value === 'function') return String(value);
   if (typeof value !== 'object' || value === null) return value;
   if (depth >= MAX_DEPTH) return '…';
-  if (value instanceof Error) return plainError(value, stacks, depth);
+  if (isNativeError(value)) return plainError(value, stacks, depth);
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString();
   if (Buffer.isBuffer(value)) return `${value.length} bytes`;
   if (Array.isArray(value)) return value.map((item) => plain(item, stacks, depth + 1));

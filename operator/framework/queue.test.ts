@@ -137,10 +137,10 @@ test('workers never share a key, no add is lost, and nothing is kept of forgotte
           if (how === 'add') queue.add(key(name));
           else if (how === 'after') queue.addAfter(key(name), 0);
           else queue.addRateLimited(key(name));
-          if (pause && scheduler.count() > 0) await scheduler.waitOne();
+          if (pause && scheduler.count() > 0) await scheduler.waitNext(1);
         }
         do {
-          await scheduler.waitAll();
+          await scheduler.waitIdle();
           await new Promise((resolve) => setImmediate(resolve));
         } while (scheduler.count() > 0);
         expect(dirty).toEqual(new Set());

@@ -1,4 +1,5 @@
 /** What any operator needs, as contracts: the client, caches, queues and controllers that controllers/ is written against. */
+import { isNativeError } from 'node:util/types';
 import type { KubernetesObject } from '../../apis/meta.ts';
 
 /** A kind as the API server names it in paths. */
@@ -30,6 +31,9 @@ export const isNotFound = (error: unknown): boolean => error instanceof ApiError
 export const isConflict = (error: unknown): boolean =>
   error instanceof ApiError && error.status === 409 && error.reason !== 'AlreadyExists';
 export const isAlreadyExists = (error: unknown): boolean => error instanceof ApiError && error.reason === 'AlreadyExists';
+
+/** What a thrown value says. */
+export const messageOf = (error: unknown): string => (isNativeError(error) ? error.message : String(error));
 
 export interface ObjectName {
   namespace?: string;

@@ -1,3 +1,4 @@
+/* eslint-disable @typescript-eslint/no-unnecessary-type-parameters -- tests know what they put in */
 /**
  * An API server for tests: Storage behind real HTTP, with watches, bookmarks, paged lists, discovery, and faults on demand.
  *
@@ -10,8 +11,9 @@ import { once } from 'node:events';
 import http from 'node:http';
 import https from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { KubernetesObject } from '../../../apis/meta.ts';
-import type { ServerAccess } from '../client.ts';
+import type { ServerAccess } from '../transport.ts';
 import { ApiError, type ObjectName, type Resource } from '../types.ts';
 import { discovery, parseTarget, type Target } from './routes.ts';
 import { Storage, collectionOf } from './storage.ts';
@@ -40,6 +42,8 @@ export interface SeenRequest {
   path: string;
   headers: http.IncomingHttpHeaders;
   body: unknown;
+  /** Common name of the client certificate, if one was presented. */
+  clientName?: string | undefined;
 }
 
 export interface ServerOptions {
@@ -50,6 +54,8 @@ export interface ServerOptions {
 
 export class FakeApiServer {
   readonly storage = new Storage();
+  /** TCP connections that were made. */
+  connections = 0;
   /** Everything that was asked, oldest first. */
   readonly requests: SeenRequest[] = [];
   readonly #server: http.Server;
@@ -58,11 +64,13 @@ export class FakeApiServer {
   readonly #lists = new Map<string, List>();
   readonly #waiting = new Set<{ matches: (request: SeenRequest) => boolean; resolve: (request: SeenRequest) => void }>();
   readonly #scheme: string;
+  #muted = false;
 
   private constructor(options: ServerOptions) {
     const answer = (request: http.IncomingMessage, response: http.ServerResponse): void => void this.#answer(request, response);
     this.#scheme = options.tls === undefined ? 'http' : 'https';
     this.#server = options.tls === undefined ? http.createServer(answer) : https.createServer(options.tls, answer);
+    this.#server.on('connection', () => this.connections++);
   }
 
   /** Serves `resources`, all with the status subresource unless said otherwise, on a free port of the loopback. */
@@ -87,7 +95,7 @@ export class FakeApiServer {
     this.#faults.push({ times: 1, ...fault });
   }
 
-  /** Resolves with the next request that matches. */
+  /** Resolves with the next request that matches, once it was carried out, or arrived if a fault makes it wait or hang. */
   seen(method: string, path: RegExp): Promise<SeenRequest> {
     const { promise, resolve } = Promise.withResolvers<SeenRequest>();
     this.#waiting.add({ matches: (request) => request.method === method && path.test(request.path), resolve });
@@ -97,7 +105,7 @@ export class FakeApiServer {
   /** As a user would: creates an object, status included, past the HTTP side. */
   create<T extends KubernetesObject>(resource: Resource, object: object): T {
     const { status, metadata } = object as Partial<KubernetesObject>;
-    const created = this.storage.create(collectionOf(resource), metadata?.namespace, object as Partial<KubernetesObject>);
+    const created = this.storage.create(collectionOf(resource), metadata?.namespace, object);
     if (status === undefined || created.status !== undefined) return created as T;
     return this.storage.update(collectionOf(resource), created.metadata, { status }, { merge: true, subresource: 'status' }) as T;
   }
@@ -125,6 +133,14 @@ export class FakeApiServer {
   bookmark(): void {
     for (const watch of this.#watches) watch.bookmark(this.storage.revision);
   }
+  /** Watches from now on send nothing and never end, as on a connection that died without a word. */
+  muteWatches(): void {
+    this.#muted = true;
+  }
+  /** Resolves once no watch is open. */
+  async watchesClosed(): Promise<void> {
+    for (const watch of this.#watches) await watch.closed;
+  }
   /** Forgets the history and the snapshots of paged lists: watches and pages from before get 410. */
   expire(): void {
     this.storage.compact();
@@ -150,14 +166,11 @@ export class FakeApiServer {
       path: request.url ?? '',
       headers: request.headers,
       body: text === '' ? undefined : JSON.parse(text),
+      clientName: request.socket instanceof TLSSocket ? [request.socket.getPeerCertificate().subject?.CN ?? []].flat()[0] : undefined,
     };
     this.requests.push(seen);
     const fault = this.#takeFault(seen);
-    for (const waiter of this.#waiting) {
-      if (!waiter.matches(seen)) continue;
-      this.#waiting.delete(waiter);
-      waiter.resolve(seen);
-    }
+    if (fault?.wait !== undefined) this.#tell(seen);
     try {
       await fault?.wait;
       if (fault?.instead === 'hang') return;
@@ -172,6 +185,16 @@ export class FakeApiServer {
     } catch (error) {
       const failure = error instanceof ApiError ? error : new ApiError(500, 'InternalError', String(error));
       send(response, failure.status, statusOf(failure));
+    } finally {
+      this.#tell(seen);
+    }
+  }
+
+  #tell(request: SeenRequest): void {
+    for (const waiter of this.#waiting) {
+      if (!waiter.matches(request)) continue;
+      this.#waiting.delete(waiter);
+      waiter.resolve(request);
     }
   }
 
@@ -195,8 +218,9 @@ export class FakeApiServer {
     switch (request.method) {
       case 'GET':
         if (target.name !== undefined) return this.storage.get(target.collection, name);
-        if (url.searchParams.get('watch') === 'true') return void this.#watch(target, url.searchParams, response);
-        return this.#list(target, url.searchParams);
+        if (url.searchParams.get('watch') !== 'true') return this.#list(target, url.searchParams);
+        this.#watch(target, url.searchParams, response);
+        return undefined;
       case 'POST':
         return this.storage.create(target.collection, target.namespace, request.body as Partial<KubernetesObject>);
       case 'PUT':
@@ -226,7 +250,8 @@ export class FakeApiServer {
     const watch = new Watch(this.storage, target, query, response);
     this.#watches.add(watch);
     response.on('close', () => this.#watches.delete(watch));
-    watch.start();
+    if (this.#muted) response.flushHeaders();
+    else watch.start();
   }
 }
 

@@ -49,6 +49,8 @@ export class Watch {
   readonly #query: URLSearchParams;
   readonly #response: http.ServerResponse;
   readonly #filter: Filter;
+  /** Resolves when the connection is closed. */
+  readonly closed: Promise<void>;
 
   constructor(storage: Storage, target: Target, query: URLSearchParams, response: http.ServerResponse) {
     this.#storage = storage;
@@ -56,6 +58,7 @@ export class Watch {
     this.#query = query;
     this.#response = response;
     this.#filter = filterOf(target, query);
+    this.closed = new Promise((resolve) => response.on('close', () => resolve()));
   }
 
   start(): void {
@@ -103,7 +106,7 @@ export class Watch {
   }
 
   #write(line: object): void {
-    if (this.#response.writable) this.#response.write(`${JSON.stringify(line)}\n`);
+    if (!this.#response.writableEnded) this.#response.write(`${JSON.stringify(line)}\n`);
   }
 }
 

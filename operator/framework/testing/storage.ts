@@ -74,13 +74,14 @@ export class Storage {
     if (objects.has(keyOf({ name, ...(namespace !== undefined && { namespace }) }))) {
       throw new ApiError(409, 'AlreadyExists', `${kind.resource.plural} "${name}" already exists`);
     }
-    const { deletionTimestamp: _, ...metadata } = given;
+    const metadata = structuredClone(given);
+    delete metadata.deletionTimestamp;
     const object: KubernetesObject = {
       ...structuredClone(body),
       apiVersion: apiVersionOf(kind.resource),
       kind: kind.resource.kind,
       metadata: {
-        ...structuredClone(metadata),
+        ...metadata,
         name,
         ...(namespace !== undefined && { namespace }),
         uid: randomUUID(),
@@ -115,7 +116,7 @@ export class Storage {
     else next.metadata.deletionTimestamp = deletionTimestamp;
     checkFinalizers(old, next);
     if (deepEqual(old, next)) return old;
-    const content = ({ metadata: _, status, ...rest }: KubernetesObject) => (kind.status ? rest : { ...rest, status });
+    const content = (object: KubernetesObject) => ({ ...object, metadata: undefined, ...(kind.status && { status: undefined }) });
     if (!deepEqual(content(old), content(next))) next.metadata.generation = (generation ?? 0) + 1;
     const gone = deletionTimestamp !== undefined && (next.metadata.finalizers ?? []).length === 0;
     return this.#commit(collection, gone ? 'DELETED' : 'MODIFIED', next, old);
@@ -179,8 +180,9 @@ const now = (): string => `${new Date().toISOString().slice(0, 19)}Z`;
 export const apiVersionOf = ({ group, version }: Resource): string => (group === '' ? version : `${group}/${version}`);
 
 function withStatus(object: KubernetesObject, status: unknown): KubernetesObject {
-  const { status: _, ...rest } = structuredClone(object);
-  return status === undefined ? rest : { ...rest, status: structuredClone(status) };
+  const copy = structuredClone(object);
+  delete copy.status;
+  return status === undefined ? copy : { ...copy, status: structuredClone(status) };
 }
 
 function checkPreconditions(old: KubernetesObject, wanted: Preconditions, { name }: ObjectName): void {

@@ -56,6 +56,8 @@ export class Transport {
       return await this.#once(exchange, credentials);
     } catch (error) {
       if (!idempotent || !(error instanceof StaleConnection)) throw error;
+      // Where one idle connection was dead the others likely are.
+      closeIdle(this.#agentFor(credentials));
       return this.#once(exchange, credentials);
     }
   }
@@ -75,7 +77,7 @@ export class Transport {
       path: this.#base.pathname.replace(/\/$/, '') + exchange.path,
       method: exchange.method,
       headers: { ...exchange.headers, ...credentials.headers },
-      agent: this.#agentFor(credentials, secure),
+      agent: this.#agentFor(credentials),
     });
     const where = `${exchange.method} ${exchange.path.replace(/\?.*/, '')}`;
     const timer = setTimeout(() => {
@@ -98,13 +100,13 @@ export class Transport {
     return promise;
   }
 
-  #agentFor(credentials: Credentials, secure: boolean): http.Agent {
+  #agentFor(credentials: Credentials): http.Agent {
+    const secure = this.#base.protocol === 'https:';
     if (credentials.agent !== undefined) return credentials.agent;
     const { ca, cert, key, servername, rejectUnauthorized } = credentials;
     const of = secure ? JSON.stringify([String(ca), String(cert), String(key), servername, rejectUnauthorized]) : '';
     if (this.#agent?.of !== of) {
-      // Watches on the old connections go on; idle ones are closed.
-      this.#agent?.agent.destroy();
+      if (this.#agent !== undefined) retire(this.#agent.agent);
       const options = { keepAlive: true, keepAliveMsecs: 30_000, maxFreeSockets: 16, scheduling: 'lifo' } as const;
       const tls = { ca, cert, key, servername, rejectUnauthorized: rejectUnauthorized ?? true };
       this.#agent = { of, agent: secure ? new https.Agent({ ...options, ...withoutUndefined(tls) }) : new http.Agent(options) };
@@ -112,6 +114,16 @@ export class Transport {
     return this.#agent.agent;
   }
 }
+
+const closeIdle = (agent: http.Agent): void => {
+  for (const socket of Object.values(agent.freeSockets).flat()) socket?.destroy();
+};
+
+/** Requests and watches on its connections go on, but no connection is used again. */
+const retire = (agent: http.Agent): void => {
+  agent.maxFreeSockets = 0;
+  closeIdle(agent);
+};
 
 /** The connection had been idle and was dead: nothing was answered. */
 class StaleConnection extends ApiError {}
