@@ -1,12 +1,15 @@
-/** A host for tests without SSH: each exec is a shell on this machine, and the runner keeps its things in a folder of its own. */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+/** Hosts for tests without SSH: each exec is a shell on this machine, and the runner keeps its things in a folder of its own. */
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { FileStep, Plan, Step } from '../../bootstrap/plan.ts';
+import type { CleanupCommand, CleanupPlan } from '../../cleanup/plan.ts';
 import { RUNNER_PATHS, type RunnerPaths } from '../program.ts';
 import { runnerFactory } from '../runner.ts';
 import type { Connection, ExecOptions, ExecResult, HostKey } from '../../ssh/types.ts';
-import type { Runner } from '../types.ts';
+import type { Claimant, FollowEvent, RunOptions, RunState, Runner } from '../types.ts';
 
 export const HOST_KEY: HostKey = { type: 'ssh-ed25519', fingerprint: 'SHA256:test', publicKey: 'ssh-ed25519 test' };
 
@@ -18,7 +21,6 @@ export class LocalConnection implements Connection {
   execs = 0;
   /** Cuts every program to this share of its bytes before it is sent. */
   cut = 1;
-  children: ChildProcess[] = [];
 
   constructor(shell: string[] = ['/bin/sh', '-s']) {
     this.#shell = shell;
@@ -30,7 +32,6 @@ export class LocalConnection implements Connection {
       signal.throwIfAborted();
       const [command = '', ...args] = this.#shell;
       const child = spawn(command, args, { stdio: 'pipe', detached: true });
-      this.children.push(child);
       const stdout: Buffer[] = [];
       const stderr: Buffer[] = [];
       const stop = (reason: Error): void => {
@@ -46,8 +47,12 @@ export class LocalConnection implements Connection {
       child.stdin.on('error', () => undefined);
       child.on('error', reject);
       child.stdout.on('data', (chunk: Buffer) => {
-        if (onStdout) onStdout(chunk);
-        else stdout.push(chunk);
+        try {
+          if (onStdout) onStdout(chunk);
+          else stdout.push(chunk);
+        } catch (error) {
+          stop(error as Error);
+        }
       });
       child.stderr.on('data', (chunk: Buffer) => stderr.push(chunk));
       child.on('close', (code) => {
@@ -66,25 +71,123 @@ export class LocalConnection implements Connection {
   }
 }
 
-export class LocalHost implements Disposable {
-  readonly directory = mkdtempSync(join(tmpdir(), 'runner-'));
-  readonly paths: RunnerPaths = {
-    state: join(this.directory, 'state'),
-    volatile: join(this.directory, 'run'),
-    sentinel: join(this.directory, 'sentinel'),
-    systemd: join(this.directory, 'no-systemd'),
-    path: RUNNER_PATHS.path,
-  };
-  readonly shell: string[];
+/** What /bin/sh and the tools are on a host. */
+export interface Userland {
+  shell: string[];
+  path: string;
+}
 
-  constructor(shell: string[] = ['/bin/sh', '-s']) {
+/** `program` in the place of /bin/sh, for the detached job as well. */
+function inPlaceOfSh(program: string): string[] {
+  const script = `mount --bind ${program} "$(readlink -f /bin/sh)" && exec /bin/sh -s`;
+  return ['unshare', '--mount', '--propagation', 'private', '/bin/sh', '-c', script];
+}
+
+let applets: string | undefined;
+
+/** A search path on which there is nothing but busybox. */
+function busyboxPath(): string {
+  if (applets === undefined) {
+    const directory = mkdtempSync(join(tmpdir(), 'busybox-'));
+    execFileSync('busybox', ['--install', '-s', directory]);
+    process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
+    applets = directory;
+  }
+  return applets;
+}
+
+export const USERLANDS = {
+  dash: (): Userland => ({ shell: inPlaceOfSh('/usr/bin/dash'), path: RUNNER_PATHS.path }),
+  bash: (): Userland => ({ shell: inPlaceOfSh('/usr/bin/bash'), path: RUNNER_PATHS.path }),
+  busybox: (): Userland => ({ shell: inPlaceOfSh('/usr/bin/busybox'), path: busyboxPath() }),
+};
+
+export const CLAIMANT: Claimant = { runID: 'run-1', machine: { namespace: 'default', name: 'worker', uid: 'uid-1' } };
+export const RUN = CLAIMANT.runID;
+export const OPTIONS: RunOptions = { commandsAsScript: false, workingDir: '/' };
+
+export function planOf(...steps: (Step | string)[]): Plan {
+  return {
+    steps: steps.map((step, index) => (typeof step === 'string' ? { kind: 'command', name: `runcmd[${index}]`, script: step } : step)),
+    expectsSentinel: false,
+    findings: [],
+  };
+}
+
+export function fileStep(path: string, content: string | Uint8Array, more: Partial<FileStep> = {}): FileStep {
+  return { kind: 'file', name: `write_files ${path}`, path, content: Buffer.from(content), mode: 0o644, append: false, ...more };
+}
+
+export function cleanupOf(commands: (string | Partial<CleanupCommand>)[], checks: string[] = []): CleanupPlan {
+  return {
+    source: 'test',
+    commands: commands.map((each, index) => {
+      const command = typeof each === 'string' ? { script: each } : each;
+      return { name: `cleanUpCommands[${index}]`, script: '', mayFail: false, ...command };
+    }),
+    checks: checks.map((script, index) => ({ name: `check ${index}`, script })),
+  };
+}
+
+/** Resolves once `condition` holds; for what only the file system or /proc can tell. */
+export async function until(condition: () => boolean, what: string, milliseconds = 15_000): Promise<void> {
+  const deadline = Date.now() + milliseconds;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`);
+    await delay(5);
+  }
+}
+
+export interface Process {
+  pid: number;
+  state: string;
+  command: string;
+  environment: string;
+}
+
+/** Processes that live. */
+export function processes(): Process[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      try {
+        const state = /\) (.)/.exec(readFileSync(`/proc/${name}/stat`, 'latin1'))?.[1] ?? 'X';
+        const command = readFileSync(`/proc/${name}/cmdline`, 'latin1').replaceAll('\0', ' ');
+        return [{ pid: Number(name), state, command, environment: readFileSync(`/proc/${name}/environ`, 'latin1') }];
+      } catch {
+        return []; // it ended meanwhile
+      }
+    })
+    .filter(({ state }) => state !== 'Z' && state !== 'X');
+}
+
+export class LocalHost implements AsyncDisposable {
+  readonly directory = mkdtempSync(join(tmpdir(), 'runner-'));
+  readonly paths: RunnerPaths;
+  readonly shell: string[];
+  /** Joined into every runner's signal: ends all execs. */
+  readonly #end = new AbortController();
+
+  constructor({ shell, path }: Userland = { shell: ['/bin/sh', '-s'], path: RUNNER_PATHS.path }, paths: Partial<RunnerPaths> = {}) {
     this.shell = shell;
+    this.paths = {
+      state: join(this.directory, 'state'),
+      volatile: join(this.directory, 'run'),
+      sentinel: join(this.directory, 'sentinel'),
+      systemd: join(this.directory, 'no-systemd'),
+      path,
+      ...paths,
+    };
+  }
+
+  connect(): LocalConnection {
+    return new LocalConnection(this.shell);
   }
 
   /** A runner over a connection of its own. */
   runner(options: { signal?: AbortSignal; connection?: Connection } = {}): Runner {
-    const connection = options.connection ?? new LocalConnection(this.shell);
-    return runnerFactory(this.paths)(connection, 'plain', options.signal ?? new AbortController().signal);
+    const signal = AbortSignal.any([this.#end.signal, ...(options.signal ? [options.signal] : [])]);
+    return runnerFactory(this.paths)(options.connection ?? this.connect(), 'plain', signal);
   }
 
   path(...parts: string[]): string {
@@ -95,7 +198,57 @@ export class LocalHost implements Disposable {
     return join(this.paths.state, 'claim', ...parts);
   }
 
-  [Symbol.dispose](): void {
+  read(...parts: string[]): string {
+    return readFileSync(this.path(...parts), 'utf8');
+  }
+
+  /** Claims, starts, follows to the end; collects the output. */
+  async bootstrap(plan: Plan, options: RunOptions = OPTIONS): Promise<{ state: RunState; output: string; commands: string[] }> {
+    const runner = this.runner();
+    await runner.claim(CLAIMANT, cleanupOf([]));
+    await runner.start(RUN, plan, options);
+    const seen = collect();
+    const state = await runner.follow(RUN, 0, seen.on);
+    return { state, output: seen.output(), commands: seen.commands };
+  }
+
+  /** Pid of the process that performs a job. */
+  pid(job = 'bootstrap'): number {
+    return Number(readFileSync(this.claim(job, 'started'), 'utf8').split(' ')[0]);
+  }
+
+  /** Live processes that this host's programs and commands are. */
+  processes(): Process[] {
+    return processes().filter(({ command }) => command.includes(this.directory));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#end.abort();
+    const runID = ['run', 'namespace'].every((file) => existsSync(this.claim(file))) ? readFileSync(this.claim('run'), 'utf8').trim() : RUN;
+    await runnerFactory(this.paths)(this.connect(), 'plain', new AbortController().signal).kill(runID);
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+export interface Seen {
+  on: (event: FollowEvent) => void;
+  events: FollowEvent[];
+  commands: string[];
+  output(): string;
+}
+
+export function collect(): Seen {
+  const events: FollowEvent[] = [];
+  const commands: string[] = [];
+  const chunks: Buffer[] = [];
+  return {
+    on: (event) => {
+      events.push(event);
+      if (event.kind === 'command') commands.push(event.name);
+      else chunks.push(event.chunk);
+    },
+    events,
+    commands,
+    output: () => Buffer.concat(chunks).toString('utf8'),
+  };
 }

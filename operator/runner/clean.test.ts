@@ -1,0 +1,207 @@
+import { existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { CLAIMANT, LocalHost, OPTIONS, RUN, USERLANDS, cleanupOf, collect, fileStep, planOf, until } from './testing/local.ts';
+import type { CleanupPlan } from '../cleanup/plan.ts';
+import type { Plan } from '../bootstrap/plan.ts';
+
+const ignore = (): void => undefined;
+
+/** Claims and runs to the end. */
+async function ran(host: LocalHost, cleanup: CleanupPlan | undefined, plan: Plan = planOf('true')): Promise<void> {
+  await host.runner().claim(CLAIMANT, cleanup);
+  await host.runner().start(RUN, plan, OPTIONS);
+  await host.runner().follow(RUN, 0, ignore);
+}
+
+describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
+  test('commands run in order, then the files of the run and its sentinel go, then the checks, then the claim', async () => {
+    await using host = new LocalHost(userland());
+    const cleanup = cleanupOf(
+      ['echo one; export X=1', { script: 'echo "${X-own}"; exit 3', mayFail: true }, `cat ${host.path('new')}`],
+      [`[ ! -e ${host.path('new')} ]`, 'echo checked'],
+    );
+    await ran(host, cleanup, planOf(fileStep(host.path('new'), 'still there\n'), `touch ${host.paths.sentinel}`));
+    const seen = collect();
+    expect(await host.runner().clean(RUN, seen.on)).toEqual({ outcome: 'Clean', ran: true });
+    expect(seen.output()).toBe('one\nown\nexit code 3, going on\nstill there\nchecked\n');
+    expect(seen.commands).toEqual([
+      ...['cleanUpCommands[0]', 'cleanUpCommands[1]', 'cleanUpCommands[2]', 'files of the bootstrap', 'check 0', 'check 1'],
+    ]);
+    expect(readdirSync(host.directory).sort()).toEqual(['run', 'state']);
+    expect([...readdirSync(host.paths.state), ...readdirSync(host.paths.volatile)]).toEqual([]);
+  });
+
+  test('what the run left running is killed first, also what took a session of its own or ignores TERM', async () => {
+    await using host = new LocalHost(userland());
+    const pids = host.path('pids');
+    const commands = [
+      `setsid sh -c 'echo $$ >>${pids}; sleep 60' & sleep 61 & echo $! >>${pids}`,
+      `env -i sleep 62 & echo $! >>${pids}`,
+      `(trap '' TERM; echo >${host.path('deaf')}; sleep 63; sleep 64) & echo $! >>${pids}`,
+      `until [ -e ${host.path('deaf')} ]; do :; done; sleep 65`,
+    ];
+    await host
+      .runner()
+      .claim(
+        CLAIMANT,
+        cleanupOf([`for pid in $(cat ${pids}); do [ ! -e /proc/$pid ] || grep -q "State:.Z" /proc/$pid/status || exit 1; done`]),
+      );
+    await host.runner().start(RUN, planOf(...commands), OPTIONS);
+    await until(() => existsSync(host.path('deaf')) && readFileSync(pids, 'utf8').split('\n').length === 5, 'the processes');
+    expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'Clean', ran: true });
+  }, 30_000);
+});
+
+test('a run that finished and left a daemon is cleaned of it', async () => {
+  await using host = new LocalHost();
+  await ran(host, cleanupOf([]), planOf(`setsid sleep 60 & echo $! >${host.path('pid')}`));
+  const pid = host.read('pid').trim();
+  expect(existsSync(`/proc/${pid}`)).toBe(true);
+  expect(await host.runner().clean(RUN, ignore)).toMatchObject({ outcome: 'Clean' });
+  expect(existsSync(`/proc/${pid}`) && !readFileSync(`/proc/${pid}/status`, 'utf8').includes('State:\tZ')).toBe(false);
+});
+
+test('kill ends a run, its data leaves the host, and strangers live', async () => {
+  await using host = new LocalHost();
+  await using stranger = new LocalHost();
+  await stranger.runner().claim({ ...CLAIMANT, runID: 'run-10' }, undefined);
+  await stranger.runner().start('run-10', planOf('sleep 60'), OPTIONS);
+  await host.runner().claim(CLAIMANT, undefined);
+  await host.runner().start(RUN, planOf('sleep 60'), OPTIONS);
+  await host.runner().kill(RUN);
+  expect((await host.runner().inspect(RUN)).state).toMatchObject({ phase: 'Vanished' });
+  expect(readdirSync(host.claim('bootstrap')).filter((name) => name.startsWith('data'))).toEqual([]);
+  expect((await stranger.runner().inspect('run-10')).state).toMatchObject({ phase: 'Running' });
+  await stranger.runner().kill('run-10');
+});
+
+test('a claim that was never started is only removed, and nothing starts any more', async () => {
+  await using host = new LocalHost();
+  await host.runner().claim(CLAIMANT, cleanupOf([`touch ${host.path('cleaned')}`]));
+  const racing = Promise.allSettled([0, 1, 2].map(() => host.runner().start(RUN, planOf(`touch ${host.path('ran')}`), OPTIONS)));
+  const result = await host.runner().clean(RUN, ignore);
+  await racing;
+  await until(() => host.processes().length === 0, 'everything to end');
+  expect(result).toEqual({ outcome: 'Clean', ran: existsSync(host.path('cleaned')) });
+  expect(existsSync(host.claim())).toBe(false);
+});
+
+test('no claim, or that of another run, is not ours to clean', async () => {
+  await using host = new LocalHost();
+  expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'Clean', ran: false });
+  await host.runner().claim({ ...CLAIMANT, runID: 'run-2' }, cleanupOf([`touch ${host.path('cleaned')}`]));
+  await host.runner().start('run-2', planOf('true'), OPTIONS);
+  expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'Clean', ran: false });
+  expect(readdirSync(host.claim())).toContain('run');
+  expect(existsSync(host.path('cleaned'))).toBe(false);
+});
+
+test('without a plan nobody knows how, the run is dead and the claim stays', async () => {
+  await using host = new LocalHost();
+  await host.runner().claim(CLAIMANT, undefined);
+  await host.runner().start(RUN, planOf('sleep 60'), OPTIONS);
+  expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'NoCleanupKnown' });
+  expect((await host.runner().inspect(RUN)).state).toMatchObject({ phase: 'Vanished' });
+});
+
+const failures: [string, CleanupPlan, object][] = [
+  [
+    'a command that must not fail',
+    cleanupOf(['echo busy; exit 4', 'echo not reached']),
+    { command: 'cleanUpCommands[0]', message: 'cleanUpCommands[0] failed with exit code 4', outputTail: 'busy\n' },
+  ],
+  ['a check', cleanupOf([], ['true', 'echo left; false']), { command: 'check 1', message: 'does not hold: check 1', outputTail: 'left\n' }],
+];
+test.each(failures)('%s fails the cleanup, keeps the claim, and may be tried again', async (_, cleanup, expected) => {
+  await using host = new LocalHost();
+  await ran(host, cleanup);
+  for (let round = 0; round < 3; round++) {
+    expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'Failed', ...expected });
+    expect(await host.runner().claim(CLAIMANT, undefined)).toMatchObject({ state: { phase: 'Finished' } });
+  }
+});
+
+test('a cleanup whose follower was lost goes on, is followed again and never runs twice at a time', async () => {
+  await using host = new LocalHost();
+  await ran(
+    host,
+    cleanupOf([`echo begun >>${host.path('log')}; read x <${host.path('gate')}; echo "$x" >>${host.path('log')}`]),
+    planOf(`mkfifo ${host.path('gate')}`),
+  );
+  const lost = new AbortController();
+  const first = host.runner({ signal: lost.signal }).clean(RUN, ignore);
+  await until(() => existsSync(host.path('log')), 'the cleanup');
+  lost.abort(new Error('lost'));
+  await expect(first).rejects.toThrow('lost');
+  const more = [0, 1].map(() => {
+    const seen = collect();
+    return { seen, result: host.runner().clean(RUN, seen.on) };
+  });
+  await until(() => more.every(({ seen }) => seen.commands.length > 0), 'both followers');
+  writeFileSync(host.path('gate'), 'ended\n');
+  for (const { result } of more) expect(await result).toEqual({ outcome: 'Clean', ran: true });
+  expect(host.read('log')).toBe('begun\nended\n');
+});
+
+test('a cleanup that hangs can be given up, killed and tried again', async () => {
+  await using host = new LocalHost();
+  await ran(host, cleanupOf([`[ -e ${host.path('go')} ] || sleep 60`]));
+  const impatient = new AbortController();
+  const hanging = host.runner({ signal: impatient.signal }).clean(RUN, (event) => {
+    if (event.kind === 'command') impatient.abort(new Error('too long'));
+  });
+  await expect(hanging).rejects.toThrow('too long');
+  await host.runner().kill(RUN);
+  expect(host.processes()).toEqual([]);
+  writeFileSync(host.path('go'), '');
+  expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'Clean', ran: true });
+});
+
+test('a cleanup confirmed before its answer was lost is not run again', async () => {
+  await using host = new LocalHost();
+  await ran(host, cleanupOf([`echo cleaned >>${host.path('log')}`]));
+  const connection = host.connect();
+  const lost = new AbortController();
+  const runner = host.runner({ connection, signal: lost.signal });
+  // The third exec would remove the claim.
+  const exec = connection.exec.bind(connection);
+  connection.exec = (options) => {
+    if (connection.execs === 2) lost.abort(new Error('lost'));
+    return exec(options);
+  };
+  await expect(runner.clean(RUN, ignore)).rejects.toThrow('lost');
+  expect(existsSync(host.claim())).toBe(true);
+  expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'Clean', ran: true });
+  expect(host.read('log')).toBe('cleaned\n');
+  expect(existsSync(host.claim())).toBe(false);
+});
+
+test('only files that were not there before the run go, newest first, and no folders', async () => {
+  await using host = new LocalHost();
+  writeFileSync(host.path('old'), 'old');
+  writeFileSync(host.path('target'), 'old');
+  symlinkSync('target', host.path('link'));
+  const plan = planOf(
+    fileStep(host.path('old'), 'changed'),
+    fileStep(host.path('link'), 'changed'),
+    `echo made >${host.path('made')}`,
+    fileStep(host.path('made'), 'x'),
+    fileStep(host.path('dir', "odd\n'name"), 'x'),
+    fileStep(host.path('became'), 'x'),
+    `rm ${host.path('became')}; mkdir ${host.path('became')}`,
+  );
+  await ran(host, cleanupOf([]), plan);
+  expect(await host.runner().clean(RUN, ignore)).toMatchObject({ outcome: 'Clean' });
+  expect(readdirSync(host.directory).sort()).toEqual(['became', 'dir', 'link', 'old', 'run', 'state', 'target']);
+  expect(readdirSync(host.path('dir'))).toEqual([]);
+  expect(lstatSync(host.path('became')).isDirectory()).toBe(true);
+});
+
+test('a host that was claimed anew is not released by a late cleanup', async () => {
+  await using host = new LocalHost();
+  await ran(host, cleanupOf([]));
+  await host.runner().clean(RUN, ignore);
+  await host.runner().claim({ ...CLAIMANT, runID: 'run-2' }, undefined);
+  mkdirSync(host.path('x'));
+  expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'Clean', ran: false });
+  expect((await host.runner().inspect(RUN)).holder).toMatchObject({ runID: 'run-2' });
+});

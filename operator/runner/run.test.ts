@@ -1,0 +1,233 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import fc from 'fast-check';
+import type { CommandStep } from '../bootstrap/plan.ts';
+import { CLAIMANT, LocalHost, OPTIONS, RUN, USERLANDS, collect, fileStep, planOf, until } from './testing/local.ts';
+
+const AS_SCRIPT = { ...OPTIONS, commandsAsScript: true };
+
+function program(name: string, script: string, ...interpreter: string[]): CommandStep {
+  return { kind: 'command', name, script, interpreter };
+}
+
+describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
+  const commands: [string, string[], { exitCode: number; command?: string; output: string }][] = [
+    ['share environment, functions and directory', ['X=1; cd /tmp; f() { echo "$X$PWD"; }', 'f'], { exitCode: 0, output: '1/tmp\n' }],
+    ['stop at the first that fails', ['echo a', 'false', 'echo b'], { exitCode: 1, command: 'runcmd[1]', output: 'a\n' }],
+    ['may fail in the middle of one', ['false; echo a', 'echo b'], { exitCode: 0, output: 'a\nb\n' }],
+    ['end the run with exit N', ['exit 42', 'echo b'], { exitCode: 42, command: 'runcmd[0]', output: '' }],
+    ['end the run with exit 0', ['echo a; exit 0', 'echo b'], { exitCode: 0, output: 'a\n' }],
+    ['may unset what the runner goes by', ['PATH=/nowhere; IFS=x; set -fu; umask 0; HOME=', 'echo b'], { exitCode: 0, output: 'b\n' }],
+    [
+      'may leave the loop and the set of the shell',
+      ['set -e; echo a', 'false; echo b'],
+      { exitCode: 1, command: 'runcmd[1]', output: 'a\n' },
+    ],
+    ['get no input', ['cat; read x || echo none'], { exitCode: 0, output: 'none\n' }],
+    ['have both outputs in one', ['echo a; echo b >&2; echo c'], { exitCode: 0, output: 'a\nb\nc\n' }],
+    ['may be ended by a signal', ['trap "exit 9" TERM; kill $$'], { exitCode: 9, command: 'runcmd[0]', output: '' }],
+  ];
+  test.each(commands)('commands %s', async (__, fragments, { output, ...ending }) => {
+    await using host = new LocalHost(userland());
+    const done = await host.bootstrap(planOf(...fragments));
+    expect(done.output).toBe(output);
+    expect(done.state).toEqual(expect.objectContaining({ phase: 'Finished', sentinel: false, ...ending }));
+    if (ending.command === undefined) expect(done.state).not.toHaveProperty('command');
+  });
+
+  test('a syntax error ends the run at its command', async () => {
+    await using host = new LocalHost(userland());
+    const { state, output } = await host.bootstrap(planOf('echo a', 'if then', 'echo b'));
+    expect(state).toMatchObject({ phase: 'Finished', command: 'runcmd[1]' });
+    expect(state).not.toMatchObject({ exitCode: 0 });
+    expect(output).toMatch(/^a\n(?!.*b\n)/s);
+  });
+
+  test('as one script the first failure within a command ends the run, and a construct may go over several', async () => {
+    await using host = new LocalHost(userland());
+    const fragments = ['if true; then', 'echo a', 'fi', 'true &&', 'echo b', 'echo \\', 'c', 'X=1', 'echo $X; false; echo no'];
+    const { state, output, commands: names } = await host.bootstrap(planOf(...fragments), AS_SCRIPT);
+    expect(output).toBe('a\nb\nc\n1\n');
+    expect(state).toMatchObject({ exitCode: 1, command: 'runcmd[8]' });
+    expect(names).toEqual(['runcmd[0]', 'runcmd[3]', 'runcmd[5]', 'runcmd[7]', 'runcmd[8]']);
+  });
+
+  test('files are written between commands, complete and with their mode and owner', async () => {
+    await using host = new LocalHost(userland());
+    const path = host.path('a', 'b', 'file');
+    const steps = [
+      'X=kept',
+      fileStep(path, 'one\n', { mode: 0o4751, owner: 'daemon:bin' }),
+      `cat ${path}; echo $X`,
+      fileStep(path, 'two\n', { append: true, mode: 0o600 }),
+    ];
+    const { state, output, commands: names } = await host.bootstrap(planOf(...steps));
+    expect(state).toMatchObject({ exitCode: 0 });
+    expect(output).toBe('one\nkept\n');
+    expect(names).toEqual(['runcmd[0]', `write_files ${path}`, 'runcmd[2]', `write_files ${path}`]);
+    expect(readFileSync(path, 'utf8')).toBe('one\ntwo\n');
+    expect(statSync(path)).toMatchObject({ mode: 0o100600, uid: 0, gid: 0 });
+    expect(statSync(host.path('a', 'b')).mode & 0o7777).toBe(0o755);
+    expect(readdirSync(host.path('a', 'b'))).toEqual(['file']);
+  });
+
+  test('what has an interpreter runs on its own', async () => {
+    await using host = new LocalHost(userland());
+    const steps = [
+      'export X=shared; cd /; umask 0',
+      program('scripts[0]', 'echo "${X-none} $(pwd) $(umask) $1"', '/bin/sh'),
+      program('scripts[1]', '#!/bin/sh -e\necho itself\n'),
+      program('scripts[2]', 'exit 5', '/bin/sh', '-u'),
+    ];
+    const { state, output } = await host.bootstrap(planOf(...steps), { ...OPTIONS, workingDir: host.path('it is $HERE') });
+    expect(output).toBe(`none ${host.path('it is $HERE')} 0022 \nitself\n`);
+    expect(state).toMatchObject({ exitCode: 5, command: 'scripts[2]' });
+  });
+});
+
+test('commands get an environment of their own', async () => {
+  await using host = new LocalHost();
+  const { output } = await host.bootstrap(planOf('env | sort; umask; ls /proc/self/fd | tr "\\n" " "'), { ...OPTIONS, workingDir: '/tmp' });
+  expect(output.split('\n')).toEqual([
+    'CLUSTER_API_PROVIDER_REMOTE=/run-1/bootstrap/',
+    'HOME=/root',
+    'LANG=C.UTF-8',
+    'LOGNAME=root',
+    `PATH=${host.paths.path}`,
+    'PWD=/tmp',
+    'SHELL=/bin/sh',
+    'USER=root',
+    '0022',
+    expect.stringMatching(/^0 1 2 /),
+  ]);
+});
+
+test('an owner that a command makes is known when the file is written; one that nobody made ends the run', async () => {
+  await using host = new LocalHost();
+  const { state, output } = await host.bootstrap(planOf('echo first', fileStep(host.path('f'), 'x', { owner: 'no-such-user' })));
+  expect(state).toMatchObject({ exitCode: 1, command: `write_files ${host.path('f')}` });
+  expect(output).toContain('no-such-user');
+  expect(readdirSync(host.directory).sort()).toEqual(['run', 'state']);
+});
+
+test('files are written through symbolic links, as cloud-init does', async () => {
+  await using host = new LocalHost();
+  writeFileSync(host.path('target'), 'old');
+  symlinkSync('target', host.path('link'));
+  symlinkSync('new', host.path('dangling'));
+  await host.bootstrap(planOf(fileStep(host.path('link'), 'a'), fileStep(host.path('dangling'), 'b')));
+  expect([host.read('target'), host.read('new')]).toEqual(['a', 'b']);
+  expect(lstatSync(host.path('link')).isSymbolicLink()).toBe(true);
+});
+
+test('a folder in the place of a file ends the run with a sentence', async () => {
+  await using host = new LocalHost();
+  mkdirSync(host.path('folder'));
+  const { state, output } = await host.bootstrap(planOf(fileStep(host.path('folder'), 'a')));
+  expect(state).toMatchObject({ exitCode: 1 });
+  expect(output).toBe(`${host.path('folder')} is a directory\n`);
+});
+
+test('a working directory that cannot be made ends the run and is named', async () => {
+  await using host = new LocalHost();
+  const { state } = await host.bootstrap(planOf('true'), { ...OPTIONS, workingDir: '/proc/nowhere' });
+  expect(state).toMatchObject({ exitCode: 1, command: 'workingDir' });
+});
+
+test('paths and names hold anything', async () => {
+  const awkward = fc
+    .string({
+      unit: fc.constantFrom("'", '"', ' ', '\n', '$(touch /tmp/x)', '`', '\\', '*', '~', '-', 'é', '日', '\x1e', 'a', ';', '&'),
+      minLength: 1,
+      maxLength: 8,
+    })
+    .filter((name) => name !== '.' && name !== '..');
+  await using host = new LocalHost();
+  const names = fc.sample(awkward, 40).map((name, index) => `${name}${index}${name}`);
+  const steps = names.map((name) => fileStep(host.path('files', name), name, { name }));
+  const { state, commands } = await host.bootstrap(planOf(...steps), { ...OPTIONS, workingDir: host.path("it's\n$(x)") });
+  expect(state).toMatchObject({ exitCode: 0 });
+  expect(commands).toEqual(names);
+  for (const name of names) expect(readFileSync(host.path('files', name), 'utf8')).toBe(name);
+});
+
+test('binary content arrives byte for byte', async () => {
+  const contents = fc.sample(fc.uint8Array({ maxLength: 5000 }), 30);
+  await using host = new LocalHost();
+  await host.bootstrap(planOf(...contents.map((content, index) => fileStep(host.path('files', String(index)), content))));
+  contents.forEach((content, index) => expect(readFileSync(host.path('files', String(index))).equals(content)).toBe(true));
+});
+
+describe('the sentinel', () => {
+  test('of an earlier run is removed first', async () => {
+    await using host = new LocalHost();
+    writeFileSync(host.paths.sentinel, 'stale');
+    expect((await host.bootstrap({ ...planOf(`[ ! -e ${host.paths.sentinel} ]`), expectsSentinel: true })).state).toMatchObject({
+      exitCode: 0,
+      sentinel: false,
+    });
+  });
+
+  test('of this run is reported', async () => {
+    await using host = new LocalHost();
+    const { state } = await host.bootstrap({ ...planOf(`touch ${host.paths.sentinel}; exit 0`, 'false'), expectsSentinel: true });
+    expect(state).toMatchObject({ exitCode: 0, sentinel: true });
+  });
+});
+
+test('a shell that is killed is a failure of its command', async () => {
+  await using host = new LocalHost();
+  expect((await host.bootstrap(planOf('true', 'kill -9 $$'))).state).toMatchObject({ exitCode: 137, command: 'runcmd[1]' });
+});
+
+test('what a command leaves in the background does not hold up the end', async () => {
+  await using host = new LocalHost();
+  const { state } = await host.bootstrap(planOf('setsid sleep 60 & echo $!', 'sleep 61 &'));
+  expect(state).toMatchObject({ exitCode: 0 });
+});
+
+describe('the data leaves the host', () => {
+  const plan = planOf('echo printed');
+
+  test('with the end of the run, without the operator', async () => {
+    await using host = new LocalHost();
+    const { state } = await host.bootstrap(plan);
+    expect(state).toMatchObject({ phase: 'Finished' });
+    expect(readdirSync(host.claim('bootstrap')).filter((name) => name.startsWith('data'))).toEqual([]);
+  });
+
+  test.each([
+    ['its output too after a success', plan, false],
+    ['its output stays after a failure', planOf('echo printed; false'), true],
+    ['its output stays where the sentinel is missing', { ...plan, expectsSentinel: true }, true],
+  ])('%s', async (_, each, stays) => {
+    await using host = new LocalHost();
+    await host.bootstrap(each);
+    await host.runner().tidy(RUN);
+    expect(existsSync(host.claim('bootstrap', 'output'))).toBe(stays);
+    expect((await host.runner().inspect(RUN)).state).toMatchObject({ phase: 'Finished', outputTail: stays ? 'printed\n' : '' });
+  });
+
+  test('when the run has vanished and is tidied; while it runs nothing is touched', async () => {
+    await using host = new LocalHost();
+    await host.runner().claim(CLAIMANT, undefined);
+    await host.runner().start(RUN, planOf('sleep 60'), OPTIONS);
+    const data = (): string[] => readdirSync(host.claim('bootstrap')).filter((name) => name.startsWith('data'));
+    await host.runner().tidy(RUN);
+    expect(data()).toHaveLength(1);
+    process.kill(host.pid(), 'SIGKILL');
+    await host.runner().follow(RUN, 0, collect().on);
+    await host.runner().tidy(RUN);
+    expect(data()).toEqual([]);
+  });
+});
+
+test('a device is written to and stays one', async () => {
+  await using host = new LocalHost();
+  execFileSync('mknod', [host.path('null'), 'c', '1', '3']);
+  chmodSync(host.path('null'), 0o600);
+  const { state } = await host.bootstrap(planOf(fileStep(host.path('null'), 'x')));
+  expect(state).toMatchObject({ exitCode: 0 });
+  expect(lstatSync(host.path('null')).isCharacterDevice()).toBe(true);
+  await until(() => host.processes().length === 0, 'the run to end');
+});

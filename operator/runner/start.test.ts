@@ -1,0 +1,214 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import fc from 'fast-check';
+import {
+  CLAIMANT,
+  LocalConnection,
+  LocalHost,
+  OPTIONS,
+  RUN,
+  USERLANDS,
+  cleanupOf,
+  fileStep,
+  planOf,
+  processes,
+  until,
+} from './testing/local.ts';
+
+describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
+  test('of two starts at a time one runs the plan', async () => {
+    for (let round = 0; round < 34; round++) {
+      await using host = new LocalHost(userland());
+      await host.runner().claim(CLAIMANT, undefined);
+      const plan = planOf(`echo ran >>${host.path('log')}`);
+      await Promise.all([host.runner().start(RUN, plan, OPTIONS), host.runner().start(RUN, plan, OPTIONS)]);
+      const state = await host.runner().follow(RUN, 0, () => undefined);
+      expect(state).toMatchObject({ phase: 'Finished', exitCode: 0 });
+      await until(() => host.processes().length === 0, 'the loser to give way');
+      expect(host.read('log')).toBe('ran\n');
+      expect(readdirSync(host.claim('bootstrap')).sort()).toEqual(['current', 'output', 'result', 'started', 'succeeded']);
+    }
+  }, 120_000);
+
+  test('a start that is cut off on its way leaves nothing that could run', async () => {
+    await using host = new LocalHost(userland());
+    await host.runner().claim(CLAIMANT, undefined);
+    const plan = planOf(fileStep(host.path('f'), 'x'.repeat(50_000)), `echo ran >>${host.path('log')}`);
+    for (const cut of [0.05, 0.3, 0.6, 0.9, 0.9999]) {
+      const connection = host.connect();
+      connection.cut = cut;
+      await expect(host.runner({ connection }).start(RUN, plan, OPTIONS)).rejects.toMatchObject({ reason: 'RunnerProtocol' });
+    }
+    expect(existsSync(host.claim('bootstrap'))).toBe(false);
+    await host.runner().start(RUN, plan, OPTIONS);
+    expect(await host.runner().follow(RUN, 0, () => undefined)).toMatchObject({ phase: 'Finished', exitCode: 0 });
+    expect(host.read('log')).toBe('ran\n');
+  });
+});
+
+test('a start whose answer was lost is not repeated, also long after the end', async () => {
+  await using host = new LocalHost();
+  await host.runner().claim(CLAIMANT, undefined);
+  const plan = planOf(`echo ran >>${host.path('log')}`);
+  const lost = new AbortController();
+  const start = host.runner({ signal: lost.signal }).start(RUN, plan, OPTIONS);
+  await until(() => existsSync(host.claim('bootstrap')), 'the upload');
+  lost.abort(new Error('connection lost'));
+  await expect(start).rejects.toThrow('connection lost');
+  await host.runner().start(RUN, plan, OPTIONS);
+  await host.runner().follow(RUN, 0, () => undefined);
+  await host.runner().start(RUN, plan, OPTIONS);
+  await host.runner().tidy(RUN);
+  await host.runner().start(RUN, plan, OPTIONS);
+  expect(host.read('log')).toBe('ran\n');
+});
+
+test('it is on record before the first command', async () => {
+  await using host = new LocalHost();
+  const { output } = await host.bootstrap(planOf(`cat ${host.claim('bootstrap', 'started')}`));
+  expect(output).toMatch(/^\d+ \d+ \d+\n$/);
+});
+
+test('a runner killed at any moment has vanished and is never started again', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 0, max: 60 }), async (milliseconds) => {
+      await using host = new LocalHost();
+      await host.runner().claim(CLAIMANT, undefined);
+      const plan = planOf(`echo ran >>${host.path('log')}`, 'sleep 0.02', 'sleep 0.02', `echo over; sleep 60`);
+      await host.runner().start(RUN, plan, OPTIONS);
+      const followed = host.runner().follow(RUN, 0, () => undefined);
+      await new Promise((resolve) => setTimeout(resolve, milliseconds));
+      process.kill(host.pid(), 'SIGKILL');
+      expect(await followed).toMatchObject({ phase: 'Vanished' });
+      await host.runner().start(RUN, plan, OPTIONS);
+      expect((await host.runner().inspect(RUN)).state).toMatchObject({ phase: 'Vanished' });
+      expect((existsSync(host.path('log')) ? host.read('log') : '').split('ran').length).toBeLessThanOrEqual(2);
+    }),
+    { numRuns: 12 },
+  );
+}, 60_000);
+
+test('after its runner died, no further command of a run begins', async () => {
+  await using host = new LocalHost();
+  await host.runner().claim(CLAIMANT, undefined);
+  execFileSync('mkfifo', [host.path('gate')]);
+  await host
+    .runner()
+    .start(RUN, planOf(`echo 1 >>${host.path('log')}; read x <${host.path('gate')}`, `echo 2 >>${host.path('log')}`), OPTIONS);
+  await until(() => existsSync(host.path('log')), 'the first command');
+  process.kill(host.pid(), 'SIGKILL');
+  execFileSync('sh', ['-c', 'echo go >"$0"', host.path('gate')]);
+  await until(() => host.processes().length === 0, 'the commands to end');
+  expect(host.read('log')).toBe('1\n');
+});
+
+test('after a reboot the run has vanished, although its number may live again', async () => {
+  await using host = new LocalHost();
+  await host.runner().claim(CLAIMANT, undefined);
+  await host.runner().start(RUN, planOf('sleep 60'), OPTIONS);
+  await until(() => existsSync(host.claim('bootstrap', 'current')), 'the first command');
+  renameSync(host.paths.volatile, `${host.paths.volatile}.gone`);
+  expect((await host.runner().inspect(RUN)).state).toMatchObject({ phase: 'Vanished', startedAt: expect.any(Date) as Date });
+  renameSync(`${host.paths.volatile}.gone`, host.paths.volatile);
+});
+
+test('data that another boot left unstarted is not run', async () => {
+  await using host = new LocalHost();
+  await host.runner().claim(CLAIMANT, undefined);
+  const stale = host.claim('bootstrap', 'data.another-boot');
+  mkdirSync(stale, { recursive: true });
+  const { output } = await host.bootstrap(planOf('echo fresh'));
+  expect(output).toBe('fresh\n');
+  expect(existsSync(stale)).toBe(false);
+});
+
+test('without a claim, or with that of another run, nothing starts', async () => {
+  await using host = new LocalHost();
+  const start = (): Promise<void> => host.runner().start(RUN, planOf('true'), OPTIONS);
+  await expect(start()).rejects.toMatchObject({ reason: 'ClaimLost', message: 'the host has no claim of run run-1' });
+  await host.runner().claim({ ...CLAIMANT, runID: 'run-2' }, undefined);
+  await expect(start()).rejects.toMatchObject({ reason: 'HostInUse' });
+});
+
+test('256 KiB in 200 files are one exec, byte for byte', async () => {
+  await using host = new LocalHost();
+  await host.runner().claim(CLAIMANT, undefined);
+  const contents = Array.from({ length: 200 }, (_, index) =>
+    Buffer.from(Uint8Array.from({ length: 1310 }, (__, at) => (at * 7 + index) % 256)),
+  );
+  const connection = host.connect();
+  await host
+    .runner({ connection })
+    .start(RUN, planOf(...contents.map((content, index) => fileStep(host.path('files', String(index)), content))), OPTIONS);
+  expect(connection.execs).toBe(1);
+  expect(await host.runner().follow(RUN, 0, () => undefined)).toMatchObject({ exitCode: 0 });
+  contents.forEach((content, index) => expect(readFileSync(host.path('files', String(index))).equals(content)).toBe(true));
+});
+
+test('no data is ever on a command line', async () => {
+  await using host = new LocalHost();
+  const secret = 'abcdef.0123456789abcdef';
+  await host.runner().claim(CLAIMANT, cleanupOf([`: ${secret}`]));
+  const plan = planOf(fileStep(host.path(secret), secret), `: ${secret}; read x <${host.path('gate')}`);
+  execFileSync('mkfifo', [host.path('gate')]);
+  let sweeping = true;
+  let looks = 0;
+  const swept = (async () => {
+    while (sweeping) {
+      looks++;
+      expect(processes().filter(({ command }) => command.includes(secret))).toEqual([]);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  })();
+  await host.runner().start(RUN, plan, OPTIONS);
+  await until(() => existsSync(host.path(secret)), 'the file');
+  execFileSync('sh', ['-c', 'echo go >"$0"', host.path('gate')]);
+  await host.runner().follow(RUN, 0, () => undefined);
+  sweeping = false;
+  await swept;
+  expect(looks).toBeGreaterThan(3);
+});
+
+test('a full disk is said in the words of the system', async () => {
+  await using host = new LocalHost();
+  mkdirSync(host.paths.state);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=200k', 'none', host.paths.state]);
+  try {
+    await host.runner().claim(CLAIMANT, undefined);
+    const start = host.runner().start(RUN, planOf(fileStep(host.path('f'), 'x'.repeat(300_000))), OPTIONS);
+    await expect(start).rejects.toMatchObject({ reason: 'HostNotWritable', message: expect.stringContaining('No space left') as string });
+    expect(readdirSync(host.claim('bootstrap'))).toEqual([]);
+    await host.runner().start(RUN, planOf('true'), OPTIONS);
+    expect(await host.runner().follow(RUN, 0, () => undefined)).toMatchObject({ exitCode: 0 });
+    expect(await host.runner().clean(RUN, () => undefined)).toEqual({ outcome: 'NoCleanupKnown' });
+  } finally {
+    rmSync(host.claim(), { recursive: true });
+    execFileSync('umount', [host.paths.state]);
+  }
+});
+
+test('a disk that is full in the end does not lose how the run ended', async () => {
+  await using host = new LocalHost();
+  mkdirSync(host.paths.state);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=400k', 'none', host.paths.state]);
+  try {
+    const { state } = await host.bootstrap(planOf(`yes | head -c 1000000 >${host.paths.state}/full; exit 7`));
+    expect(state).toMatchObject({ phase: 'Finished', exitCode: 7 });
+  } finally {
+    rmSync(host.claim(), { recursive: true });
+    execFileSync('umount', [host.paths.state]);
+  }
+});
+
+test('over a connection of another shell the run goes on when the connection is gone', async () => {
+  await using host = new LocalHost();
+  await host.runner().claim(CLAIMANT, undefined);
+  const signal = new AbortController();
+  execFileSync('mkfifo', [host.path('gate')]);
+  const runner = host.runner({ connection: new LocalConnection(['/bin/bash', '--posix', '-s']), signal: signal.signal });
+  await runner.start(RUN, planOf(`read x <${host.path('gate')}; echo "got $x"`), OPTIONS);
+  signal.abort();
+  execFileSync('sh', ['-c', 'echo it >"$0"', host.path('gate')]);
+  const state = await host.runner().follow(RUN, 0, () => undefined);
+  expect(state).toMatchObject({ phase: 'Finished', outputTail: 'got it\n' });
+});
