@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import manifest from '../package.json' with { type: 'json' };
 import { CLUSTER_GROUP, type Cluster, type Machine } from '../apis/cluster/types.ts';
 import type { PooledRemoteMachine, RemoteCluster, RemoteMachine } from '../apis/infrastructure/kinds.ts';
 import { POOLED_REMOTE_MACHINES, REMOTE_CLUSTERS, REMOTE_MACHINES } from '../apis/infrastructure/resources.ts';
@@ -36,7 +37,7 @@ const KEEPALIVE = 10_000;
 
 const LEASE_NAME = 'controller-leader-election-cluster-api-provider-remote';
 
-export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version;
+const VERSION = manifest.version;
 
 /** Slots of each semaphore that SSH work takes (see limitsOf). */
 const slotsOf = (flags: Flags) => (limit: string) => {
