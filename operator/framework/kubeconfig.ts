@@ -15,7 +15,7 @@ const SERVICE_ACCOUNT_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/tok
  * Throws an Error that says what was looked for, or what is wrong with the file.
  */
 export function loadKubeConfig(file?: string): KubeConfig {
-  const home = path.join(homedir(), '.kube', 'config');
+  const home = path.join(process.env['HOME'] ?? homedir(), '.kube', 'config');
   const named = process.env['KUBECONFIG']?.split(path.delimiter).filter((name) => name !== '') ?? [];
   if (file !== undefined) return loadFiles([file]);
   if (named.length > 0) return loadFiles(named);

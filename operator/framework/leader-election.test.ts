@@ -121,6 +121,14 @@ test('release leaves a lease that anybody may take at once', async () => {
   expect(lease().holderIdentity).toBe('b');
 });
 
+test('release gives up also after a renewal whose answer was not awaited', async () => {
+  const a = elector('a');
+  await a.acquire(stop.signal);
+  server.patch(LEASES, name, { spec: { renewTime: microTime(new Date()) } });
+  await a.release();
+  expect(lease().holderIdentity).toBe('');
+});
+
 describe('the leader', () => {
   const leader = async (options: Partial<LeaderElectionOptions> = {}) => {
     const a = elector('a', options);

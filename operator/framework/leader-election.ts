@@ -86,7 +86,8 @@ export class LeaderElector {
       const left = renewed + this.#renewDeadline - attempt;
       if (left > 0 && (await this.#try(left, signal))) renewed = attempt;
       const holder = this.#observed?.lease.spec?.holderIdentity;
-      if (holder !== this.#options.identity || this.#clock() - renewed >= this.#renewDeadline) {
+      const taken = holder !== undefined && holder !== this.#options.identity;
+      if (taken || this.#clock() - renewed >= this.#renewDeadline) {
         this.#options.metrics?.leader(this.#options.name, false);
         this.#options.log.error('lost the leader lease', { ...this.#names(), holder });
         return 'lost';
@@ -98,21 +99,32 @@ export class LeaderElector {
   /** Gives the lease up, so that the next one need not wait for it to run out. Never rejects. */
   async release(): Promise<void> {
     this.#options.metrics?.leader(this.#options.name, false);
-    const lease = this.#observed?.lease;
-    if (lease?.spec?.holderIdentity !== this.#options.identity) return;
-    const now = microTime(new Date());
-    const spec: LeaseSpec = { holderIdentity: '', leaseDurationSeconds: 1, acquireTime: now, renewTime: now };
+    const signal = AbortSignal.timeout(Math.ceil(this.#renewDeadline));
     try {
-      await this.#write(lease, spec, AbortSignal.timeout(this.#retryPeriod));
-      this.#options.log.info('gave up the leader lease', this.#names());
+      // A renewal that the stop cut short may have reached the server: then the version is another one.
+      const given = await this.#giveUp(signal).catch(async (error: unknown) => {
+        if (!isConflict(error)) throw error;
+        await this.#look(signal);
+        return this.#giveUp(signal);
+      });
+      if (given) this.#options.log.info('gave up the leader lease', this.#names());
     } catch (error) {
       this.#options.log.warn('the leader lease could not be given up: it runs out', { ...this.#names(), error });
     }
   }
 
+  /** False if another one has it. */
+  async #giveUp(signal: AbortSignal): Promise<boolean> {
+    const lease = this.#observed?.lease;
+    if (lease?.spec?.holderIdentity !== this.#options.identity) return false;
+    const now = microTime(new Date());
+    await this.#write(lease, { holderIdentity: '', leaseDurationSeconds: 1, acquireTime: now, renewTime: now }, signal);
+    return true;
+  }
+
   /** One attempt to take or renew the lease, of at most `limit` milliseconds. */
   async #try(limit: number, stop: AbortSignal): Promise<boolean> {
-    const signal = AbortSignal.any([stop, AbortSignal.timeout(limit)]);
+    const signal = AbortSignal.any([stop, AbortSignal.timeout(Math.ceil(limit))]);
     const { namespace, name, identity, log } = this.#options;
     try {
       if (this.#observed?.lease.spec?.holderIdentity !== identity) await this.#look(signal);

@@ -1,8 +1,7 @@
 /** The one place that writes logs: winston, JSON lines or text for people, everything filtered for what is shaped like a secret. */
-import { isNativeError } from 'node:util/types';
 import winston from 'winston';
 import { secretFilter } from './redaction.ts';
-import { ApiError, type Logger } from './types.ts';
+import { ApiError, isError, type Logger } from './types.ts';
 
 export interface LoggerOptions {
   /** As -v of the Cluster API managers: 0 info, 2 and more debug. Default 0. */
@@ -97,7 +96,7 @@ function plain(value: unknown, stacks: boolean, depth: number): unknown {
   if (typeof value === 'bigint' || typeof value === 'symbol' || typeof value === 'function') return String(value);
   if (typeof value !== 'object' || value === null) return value;
   if (depth >= MAX_DEPTH) return '…';
-  if (isNativeError(value)) return plainError(value, stacks, depth);
+  if (isError(value)) return plainError(value, stacks, depth);
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString();
   if (Buffer.isBuffer(value)) return `${value.length} bytes`;
   if (Array.isArray(value)) return value.map((item) => plain(item, stacks, depth + 1));

@@ -32,8 +32,11 @@ export const isConflict = (error: unknown): boolean =>
   error instanceof ApiError && error.status === 409 && error.reason !== 'AlreadyExists';
 export const isAlreadyExists = (error: unknown): boolean => error instanceof ApiError && error.reason === 'AlreadyExists';
 
+/** Also of errors that another realm made, as Node's own are within Jest, where instanceof says no. */
+// eslint-disable-next-line @typescript-eslint/no-deprecated -- Error.isError is not in TypeScript's es2024 library
+export const isError = (value: unknown): value is Error => isNativeError(value);
 /** What a thrown value says. */
-export const messageOf = (error: unknown): string => (isNativeError(error) ? error.message : String(error));
+export const messageOf = (error: unknown): string => (isError(error) ? error.message : String(error));
 
 export interface ObjectName {
   namespace?: string;

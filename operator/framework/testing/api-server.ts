@@ -166,7 +166,7 @@ export class FakeApiServer {
       path: request.url ?? '',
       headers: request.headers,
       body: text === '' ? undefined : JSON.parse(text),
-      clientName: request.socket instanceof TLSSocket ? [request.socket.getPeerCertificate().subject?.CN ?? []].flat()[0] : undefined,
+      clientName: request.socket instanceof TLSSocket ? commonName(request.socket) : undefined,
     };
     this.requests.push(seen);
     const fault = this.#takeFault(seen);
@@ -253,6 +253,12 @@ export class FakeApiServer {
     if (this.#muted) response.flushHeaders();
     else watch.start();
   }
+}
+
+/** Without a client certificate there is no subject. */
+function commonName(socket: TLSSocket): string | undefined {
+  const { subject } = socket.getPeerCertificate() as { subject?: { CN: string | string[] } };
+  return [subject?.CN ?? []].flat()[0];
 }
 
 function send(response: http.ServerResponse, status: number, body: object): void {
