@@ -211,7 +211,8 @@ function controllerManagerFlags({ folder, kubeconfig: config }: ControlPlaneStat
     `--cluster-signing-cert-file=${ca.certificate}`,
     `--cluster-signing-key-file=${ca.key}`,
     '--use-service-account-credentials',
-    '--controllers=*,-node-ipam-controller,-node-route-controller,-cloud-node-lifecycle-controller,-service-lb-controller',
+    // Nodes here are objects that tests write, without a kubelet that reports.
+    '--controllers=*,-node-ipam-controller,-node-route-controller,-node-lifecycle-controller,-cloud-node-lifecycle-controller,-service-lb-controller',
   ];
 }
 

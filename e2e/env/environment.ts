@@ -13,7 +13,7 @@ import {
 } from './control-plane.ts';
 import { createHost, createHosts, type Host, type HostingState, type HostOptions, startHosting } from './hosts.ts';
 import { createLoadBalancer, type LoadBalancer, type LoadBalancerOptions } from './haproxy.ts';
-import { type ManagerName, startManager } from './managers.ts';
+import { type ManagerName, prepareManager } from './managers.ts';
 import { type Operator, type OperatorOptions, startOperator } from './operator.ts';
 import { requirePrerequisites } from './prerequisites.ts';
 import type { ManagedProcess } from './process.ts';
@@ -71,9 +71,13 @@ export async function startEnvironment({
     const controlPlane = await timed(progress, 'start the control plane', () => startControlPlane(run, options, progress));
     const environment = await connectEnvironment({ run, controlPlane: plain(controlPlane), ...(hosting && { hosting }) });
     const started: StartedEnvironment['managers'] = {};
+    const prepare = async (name: ManagerName) => ({
+      name,
+      start: await prepareManager(run, name, { controlPlane, client: environment.client }, progress),
+    });
+    const prepared = await timed(progress, 'install the kinds of Cluster API', () => Promise.all(managers.map(prepare)));
     await Promise.all(
-      managers.map(async (name) => {
-        const start = () => startManager(run, name, { controlPlane, client: environment.client }, progress);
+      prepared.map(async ({ name, start }) => {
         started[name] = await timed(progress, `start Cluster API ${name}`, start);
       }),
     );

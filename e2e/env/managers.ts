@@ -15,13 +15,16 @@ interface WebhookClient {
   service?: { name?: unknown; path?: string };
 }
 
-/** Installs a manager's kinds and webhooks, and starts it. */
-export async function startManager(
+/**
+ * Installs a manager's kinds. What it returns starts the manager, with its webhooks: once the kinds of all managers are there, as the
+ * control plane's ends at once where the bootstrap provider's are missing.
+ */
+export async function prepareManager(
   run: Run,
   name: ManagerName,
   { controlPlane, client }: { controlPlane: ControlPlaneAccess; client: Client },
   progress: Progress,
-): Promise<ManagedProcess> {
+): Promise<() => Promise<ManagedProcess>> {
   const program = (await findPrograms([name], progress))[name];
   const { crds, webhooks } = await providerManifests(name, progress);
   const [webhookPort = 0, healthPort = 0, diagnosticsPort = 0] = await freePorts(3);
@@ -30,24 +33,26 @@ export async function startManager(
   await client.applyAll(crds.map((crd) => redirectWebhooks(crd, local) as Manifest));
   // Not the administrator's own certificate: the audit log tells the managers apart.
   const kubeconfig = await controlPlane.issueClientCertificate(name, ['system:masters']);
-  const started = startProcess(run, {
-    name: `Cluster API ${name}`,
-    command: program,
-    args: [
-      `--kubeconfig=${kubeconfig}`,
-      '--leader-elect=false',
-      `--webhook-port=${webhookPort}`,
-      `--webhook-cert-dir=${certificates}`,
-      `--health-addr=127.0.0.1:${healthPort}`,
-      `--diagnostics-address=127.0.0.1:${diagnosticsPort}`,
-      '--insecure-diagnostics',
-      '--feature-gates=ClusterTopology=true',
-    ],
-    log: join(controlPlane.folder, `${name}.log`),
-  });
-  await untilReady(started, async () => (await fetch(`http://127.0.0.1:${healthPort}/readyz`)).ok);
-  await client.applyAll(webhooks.map((webhook) => redirectWebhooks(webhook, local) as Manifest));
-  return started;
+  return async () => {
+    const started = startProcess(run, {
+      name: `Cluster API ${name}`,
+      command: program,
+      args: [
+        `--kubeconfig=${kubeconfig}`,
+        '--leader-elect=false',
+        `--webhook-port=${webhookPort}`,
+        `--webhook-cert-dir=${certificates}`,
+        `--health-addr=127.0.0.1:${healthPort}`,
+        `--diagnostics-address=127.0.0.1:${diagnosticsPort}`,
+        '--insecure-diagnostics',
+        '--feature-gates=ClusterTopology=true',
+      ],
+      log: join(controlPlane.folder, `${name}.log`),
+    });
+    await untilReady(started, async () => (await fetch(`http://127.0.0.1:${healthPort}/readyz`)).ok);
+    await client.applyAll(webhooks.map((webhook) => redirectWebhooks(webhook, local) as Manifest));
+    return started;
+  };
 }
 
 /**
