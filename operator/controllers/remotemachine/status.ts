@@ -5,7 +5,7 @@ import { REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
 import type { Condition } from '../../../apis/infrastructure/status.ts';
 import { getCondition } from '../../framework/conditions.ts';
 import { mergePatch } from '../../framework/patch.ts';
-import type { Client, EventRecorder, Result } from '../../framework/types.ts';
+import { type Client, type EventRecorder, isNotFound, type Result } from '../../framework/types.ts';
 import type { MachineScope, MachineStatus } from './scope.ts';
 
 /** A wait that is over within this time is not worth a request; ms. */
@@ -62,12 +62,14 @@ export class StatusWriter {
     const due = isUrgent(before, scope.status) ? now : Math.max(pace.differsSince + SETTLE, (pace.writtenAt ?? -Infinity) + PROGRESS);
     if (due > now) return sooner(result, due - now);
     const { resourceVersion } = scope.machine.metadata;
-    scope.machine = await this.#client.patch<RemoteMachine>(
-      REMOTE_MACHINES,
-      scope.name,
-      { metadata: { resourceVersion }, status: change },
-      { subresource: 'status' },
-    );
+    const body = { metadata: { resourceVersion }, status: change };
+    try {
+      scope.machine = await this.#client.patch<RemoteMachine>(REMOTE_MACHINES, scope.name, body, { subresource: 'status' });
+    } catch (error) {
+      // Deleted at this moment: the watch will say so.
+      if (isNotFound(error)) return {};
+      throw error;
+    }
     this.#paces.set(scope.uid, { writtenAt: now });
     this.#announce(scope, before);
     return result ?? {};
@@ -92,13 +94,17 @@ const eventType = (condition: Condition): 'Normal' | 'Warning' => {
   return condition.status === 'Unknown' && EXPECTED.has(condition.reason) ? 'Normal' : 'Warning';
 };
 
-/** What somebody acts upon: the machine became ready, failed for good, or was paused. */
+/** ID of the run that failed for good, if the status tells of one. */
+const failedRun = ({ bootstrap }: MachineStatus): string | undefined => (bootstrap?.phase === 'Failed' ? bootstrap.runID : undefined);
+
+/** What somebody acts upon: the machine became ready, failed for good, is tried once more, or was paused. */
 function isUrgent(before: MachineStatus, after: MachineStatus): boolean {
   const turned = (type: string, among: string[]): boolean => {
     const status = getCondition(after.conditions, type)?.status;
     return status !== undefined && among.includes(status) && status !== getCondition(before.conditions, type)?.status;
   };
-  return turned(CONDITION.Ready, ['True', 'False']) || turned(CONDITION.Paused, ['True']) || before.ready !== after.ready;
+  const told = turned(CONDITION.Ready, ['True', 'False']) || turned(CONDITION.Paused, ['True']);
+  return told || before.ready !== after.ready || failedRun(before) !== failedRun(after);
 }
 
 function sooner(result: Result | undefined, milliseconds: number): Result {

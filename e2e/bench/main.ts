@@ -1,0 +1,250 @@
+/** `make bench`: the operator beside plain ssh on the same hosts in the same run. Prints tables, writes out/bench.json. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import Table from 'cli-table3';
+import { asNamed } from '../env/client.ts';
+import { startEnvironment, type StartedEnvironment } from '../env/environment.ts';
+import type { Host } from '../env/hosts.ts';
+import type { Operator } from '../env/operator.ts';
+import { cleanUpAtExit } from '../env/run.ts';
+import { counting, Objects } from '../fixtures/objects.ts';
+import { type ApiRequest, requestsOf, summarize } from './audit.ts';
+import { PlainSSH } from './ssh.ts';
+
+const ROUNDS = 7;
+const FLEET = 40;
+const FLEET_SECONDS = 10;
+const ENTRIES = 1_000;
+/** How long an idle machine is watched for requests, ms. */
+const IDLE = 15_000;
+
+interface Figure {
+  what: string;
+  measured: string;
+  goal: string;
+  met: boolean;
+}
+
+interface Bench {
+  environment: StartedEnvironment;
+  objects: Objects;
+  hosts: Host[];
+  ssh: PlainSSH;
+  operator: Operator;
+  figures: Figure[];
+}
+
+const out = join(import.meta.dirname, '../../out');
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(2)} s`;
+const median = (values: number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+const CLEAN = { cleanUpCommands: ['rm -f /var/log/e2e-runs'] };
+
+/** The commands of the bootstrap data, as a person would send them. */
+const scriptOf = (commands: string[]): string =>
+  `set -e\nmkdir -p /etc/e2e && echo 'written by write_files' > /etc/e2e/config\necho run >> /var/log/e2e-runs\n${commands.join('\n')}\nmkdir -p /run/cluster-api && echo success > /run/cluster-api/bootstrap-success.complete\n`;
+
+/** Creates a machine's objects, the Machine last. Returns when that was created (ms of performance.now). */
+async function create(bench: Bench, name: string, spec: object, data: string): Promise<number> {
+  const { client } = bench.environment;
+  await client.create(bench.objects.bootstrapData(name, data));
+  await client.create(bench.objects.remoteMachine(name, { ...spec, ...CLEAN }));
+  await client.create(bench.objects.machine(name, 'bench'));
+  return performance.now();
+}
+
+async function remove(bench: Bench, names: string[]): Promise<void> {
+  const { client } = bench.environment;
+  await Promise.all(
+    names.map(async (name) => {
+      await client.delete(bench.objects.clusterRef('Machine', name));
+      await client.waitForGone(bench.objects.clusterRef('Machine', name), 180_000);
+    }),
+  );
+}
+
+const ready = (bench: Bench, name: string, timeout = 60_000) =>
+  bench.environment.client.waitForCondition(bench.objects.ref('RemoteMachine', name), 'Ready', timeout);
+
+/** One machine over plain ssh: at most 0.5 s more. */
+async function single(bench: Bench): Promise<void> {
+  const [host] = bench.hosts as [Host];
+  const overheads: number[] = [];
+  const plains: number[] = [];
+  for (let round = 0; round < ROUNDS; round++) {
+    const plain = await bench.ssh.one(host, scriptOf([]));
+    const name = `single-${round}`;
+    const created = await create(bench, name, { address: host.address, sshKeyRef: { name: 'pool-key' } }, counting());
+    await ready(bench, name);
+    const took = performance.now() - created;
+    plains.push(plain);
+    overheads.push(took - plain);
+    await remove(bench, [name]);
+  }
+  const over = median(overheads);
+  bench.figures.push({
+    what: `one machine, last object created to ready, over plain ssh (${seconds(median(plains))}); median of ${ROUNDS}, worst ${seconds(Math.max(...overheads))}`,
+    measured: `+${seconds(over)}`,
+    goal: '+0.50 s',
+    met: over <= 500,
+  });
+}
+
+/** What one machine costs in requests, from first sight to released. */
+async function requests(bench: Bench, kind: 'explicit' | 'pool'): Promise<void> {
+  const [host] = bench.hosts as [Host];
+  const name = `requests-${kind}`;
+  const goal = kind === 'pool' ? 7 : 6;
+  const spec = kind === 'pool' ? { pool: 'bench' } : { address: host.address, sshKeyRef: { name: 'pool-key' } };
+  const log = bench.environment.controlPlane.auditLog ?? '';
+  const since = Date.now();
+  await create(bench, name, spec, counting(['sleep 3']));
+  const machine = await ready(bench, name);
+  const readyAt = Math.max(...(machine.status?.conditions ?? []).filter(({ type }) => type === 'Ready').map(() => Date.now()));
+  await pause(3_000);
+  const idleFrom = Date.now();
+  await pause(IDLE);
+  const deletedAt = Date.now();
+  await bench.environment.client.delete(bench.objects.clusterRef('Machine', name));
+  await bench.environment.client.waitForGone(bench.objects.clusterRef('Machine', name), 60_000);
+  await pause(1_000);
+  const all = requestsOf(log, since);
+  const between = (from: number, to: number): ApiRequest[] => all.filter(({ at }) => at >= from && at < to);
+  const add = (what: string, found: ApiRequest[], most: number | undefined): void => {
+    const entry = { what: `requests of a ${kind} machine, ${what}: ${summarize(found) || 'none'}`, measured: String(found.length) };
+    bench.figures.push({ ...entry, goal: most === undefined ? '' : String(most), met: most === undefined || found.length <= most });
+  };
+  add('first sight to ready', between(since, readyAt), goal);
+  add('after ready, once', between(readyAt, idleFrom), undefined);
+  add(`idle for ${IDLE / 1000} s`, between(idleFrom, deletedAt), 0);
+  add('deletion to released', between(deletedAt, Infinity), 4);
+}
+
+/** Forty machines of a pool at once, against xargs. */
+async function fleet(bench: Bench): Promise<void> {
+  const commands = [`sleep ${FLEET_SECONDS}`];
+  const plain = await bench.ssh.all(bench.hosts, scriptOf(commands), bench.environment.state.run.folder);
+  const names = bench.hosts.map((_, i) => `fleet-${String(i).padStart(2, '0')}`);
+  const { client } = bench.environment;
+  await Promise.all(
+    names.map(async (name) => {
+      await client.create(bench.objects.bootstrapData(name, counting(commands)));
+      await client.create(bench.objects.remoteMachine(name, { pool: 'bench', ...CLEAN }));
+    }),
+  );
+  const since = Date.now();
+  const first = performance.now();
+  await Promise.all(names.map((name) => client.create(bench.objects.machine(name, 'bench'))));
+  const last = performance.now();
+  await Promise.all(names.map((name) => ready(bench, name, 120_000)));
+  const end = performance.now();
+  const count = requestsOf(bench.environment.controlPlane.auditLog ?? '', since).filter(({ at }) => at <= since + (end - first));
+  const ratio = (end - first) / plain;
+  bench.figures.push({
+    what: `${FLEET} machines at once, bootstraps of ${FLEET_SECONDS} s: first Machine created to the last one ready ${seconds(end - first)} (from the last one created ${seconds(end - last)}), xargs -P ${FLEET} ssh ${seconds(plain)}`,
+    measured: `${ratio.toFixed(2)} x`,
+    goal: '1.15 x',
+    met: ratio <= 1.15,
+  });
+  const each = count.length / FLEET;
+  bench.figures.push({
+    what: `requests a machine of these ${FLEET} until all are ready: ${summarize(count)}`,
+    measured: each.toFixed(1),
+    goal: '',
+    met: true,
+  });
+  await remove(bench, names);
+}
+
+const residentMB = async (pid: number): Promise<number> => {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8');
+  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1000;
+};
+
+/** Memory of a manager that has a large pool to look after. */
+async function memory(bench: Bench): Promise<void> {
+  const { client } = bench.environment;
+  const names = Array.from({ length: ENTRIES }, (_, i) => `large-${String(i).padStart(4, '0')}`);
+  for (let i = 0; i < ENTRIES; i += 50) {
+    await Promise.all(
+      names.slice(i, i + 50).map((name, j) => {
+        const address = `192.0.2.${(i + j) % 250}`;
+        const machine = { address, port: 1024 + i + j, user: 'root', sshKeyRef: { name: `key-of-${name}` } };
+        return client.create({ ...bench.objects.entry(name, 'large', bench.hosts[0] as Host), spec: { pool: 'large', machine } });
+      }),
+    );
+  }
+  const reference = {
+    apiVersion: 'infrastructure.cluster.x-k8s.io/v1beta2',
+    kind: 'PooledRemoteMachine',
+    namespace: bench.objects.namespace,
+  };
+  const isKnown = (status: { conditions?: { type: string }[] } | undefined) =>
+    status?.conditions?.some(({ type }) => type === 'Ready') ?? false;
+  await client.waitForAll(reference, (entries) => entries.filter(({ status }) => isKnown(status)).length >= ENTRIES, 120_000);
+  await pause(5_000);
+  const used = await residentMB(bench.operator.process.pid);
+  bench.figures.push({
+    what: `resident memory with ${ENTRIES} pool entries`,
+    measured: `${used.toFixed(0)} MB`,
+    goal: '150 MB',
+    met: used < 150,
+  });
+}
+
+async function prepare(environment: StartedEnvironment): Promise<Bench> {
+  const hosts = await environment.createHosts(FLEET);
+  const objects = new Objects('default');
+  const operator = await environment.startOperator({ program: 'dist/manager.js' });
+  const { client } = environment;
+  await client.applyAll(objects.cluster('bench'));
+  await client.apply(objects.sshKey('pool-key', hosts[0] as Host));
+  // The management cluster plays the workload cluster: no Node of it ever is one of these hosts.
+  const kubeconfig = await readFile(environment.controlPlane.kubeconfig, 'utf8');
+  await client.apply({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: { namespace: 'default', name: 'bench-kubeconfig' },
+    stringData: { value: kubeconfig },
+  });
+  const entries = hosts.map((host, i) => objects.entry(`bench-${String(i).padStart(2, '0')}`, 'bench', host));
+  for (const entry of await Promise.all(entries.map((entry) => client.create(entry))))
+    await client.waitForCondition(asNamed(entry), 'Ready');
+  const cluster = objects.clusterRef('Cluster', 'bench');
+  await client.waitFor(
+    cluster,
+    ({ status }) => (status?.['initialization'] as { infrastructureProvisioned?: boolean } | undefined)?.infrastructureProvisioned === true,
+  );
+  const ssh = await PlainSSH.for(hosts, environment.state.run.folder);
+  return { environment, objects, hosts, ssh, operator, figures: [] };
+}
+
+async function main(): Promise<void> {
+  cleanUpAtExit();
+  const progress = ({ what, seconds: took }: { what: string; seconds?: number }): void => {
+    if (took !== undefined) process.stderr.write(`${what}: ${took.toFixed(1)} s\n`);
+  };
+  const environment = await startEnvironment({ purpose: 'bench', managers: ['core'], controllerManager: true, audit: true, progress });
+  try {
+    const bench = await prepare(environment);
+    const steps: Record<string, (bench: Bench) => Promise<void>> = {
+      single,
+      explicit: (b) => requests(b, 'explicit'),
+      pool: (b) => requests(b, 'pool'),
+      fleet,
+      memory,
+    };
+    const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(steps);
+    for (const name of wanted) await steps[name]?.(bench);
+    const table = new Table({ head: ['figure', 'measured', 'goal', ''], colWidths: [90, 12, 10, 8], wordWrap: true });
+    for (const { what, measured, goal, met } of bench.figures)
+      table.push([what, measured, goal, goal === '' ? '' : met ? 'met' : 'missed']);
+    process.stdout.write(`${table.toString()}\n`);
+    await mkdir(out, { recursive: true });
+    await writeFile(join(out, 'bench.json'), `${JSON.stringify({ at: new Date().toISOString(), figures: bench.figures }, null, 2)}\n`);
+  } finally {
+    await environment.stop();
+  }
+}
+
+await main();
