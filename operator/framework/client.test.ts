@@ -302,7 +302,9 @@ describe('over TLS', () => {
       await secure.get(WIDGETS, name);
       await secure.get(WIDGETS, name);
       credentials = { headers: {}, ca: serving.cert, ...bob };
+      const closed = tls.connectionClosed();
       await secure.get(WIDGETS, name);
+      await closed;
       expect(tls.requests.map((request) => request.clientName)).toEqual(['alice', 'alice', 'bob']);
       expect(tls.connections).toBe(2);
       credentials = { headers: {}, ca: alice.cert, ...bob };

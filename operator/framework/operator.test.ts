@@ -1,3 +1,4 @@
+import type { KubeConfig } from '@kubernetes/client-node';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -59,7 +60,8 @@ const never = () => new Promise<void>(() => undefined);
 test('is built with the given kubeconfig, though the default one cannot be loaded', () => {
   process.env['KUBECONFIG'] = '/nowhere/config';
   const { operator } = setUp();
-  expect(operator).toBeInstanceOf(RemoteOperator);
+  const inherited = operator as unknown as { kubeConfig: KubeConfig };
+  expect(inherited.kubeConfig.getCurrentCluster()?.server).toBe(server.url);
   expect(() => loadKubeConfig()).toThrow('/nowhere/config');
 });
 

@@ -63,6 +63,7 @@ export class FakeApiServer {
   readonly #watches = new Set<Watch>();
   readonly #lists = new Map<string, List>();
   readonly #waiting = new Set<{ matches: (request: SeenRequest) => boolean; resolve: (request: SeenRequest) => void }>();
+  readonly #closed: (() => void)[] = [];
   readonly #scheme: string;
   #muted = false;
 
@@ -70,7 +71,10 @@ export class FakeApiServer {
     const answer = (request: http.IncomingMessage, response: http.ServerResponse): void => void this.#answer(request, response);
     this.#scheme = options.tls === undefined ? 'http' : 'https';
     this.#server = options.tls === undefined ? http.createServer(answer) : https.createServer(options.tls, answer);
-    this.#server.on('connection', () => this.connections++);
+    this.#server.on('connection', (socket) => {
+      this.connections++;
+      socket.on('close', () => this.#closed.forEach((resolve) => resolve()));
+    });
   }
 
   /** Serves `resources`, all with the status subresource unless said otherwise, on a free port of the loopback. */
@@ -136,6 +140,10 @@ export class FakeApiServer {
   /** Watches from now on send nothing and never end, as on a connection that died without a word. */
   muteWatches(): void {
     this.#muted = true;
+  }
+  /** Resolves when the next connection is closed. */
+  connectionClosed(): Promise<void> {
+    return new Promise((resolve) => this.#closed.push(resolve));
   }
   /** Resolves once no watch is open. */
   async watchesClosed(): Promise<void> {
