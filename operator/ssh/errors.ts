@@ -55,6 +55,8 @@ const SOCKET_CODES: Record<string, SSHErrorReason> = {
 
 /** An error of the TCP connection itself, or of the forwarding through `via`. */
 export function connectError(error: unknown, place: Place, via?: Place): SSHError {
+  // Linux may report a reset right after the handshake of TCP as the outcome of connect().
+  if (codeOf(error) === 'ECONNRESET') return lostError(place, error, 'before SSH began');
   const reason = SOCKET_CODES[codeOf(error)] ?? 'HostUnreachable';
   return problem(reason, place, connectMessage(reason, place, via, error), error);
 }
@@ -134,11 +136,14 @@ export function handshakeError(error: unknown, place: Place, progress: Progress)
     if (typeof code === 'number') return authenticationError(error, place, progress);
     return lostError(place, error, 'during the authentication');
   }
-  if (level === 'handshake' || level === 'protocol' || typeof code === 'number' || isNotSSH(progress.heard)) {
-    return earlyError(error, place, progress);
-  }
+  // What ssh2's parser throws has no level; a mere close is told by node-ssh in the words below.
+  const isClose = level === 'client-socket' || textOf(error) === CLOSED;
+  if (!isClose || isNotSSH(progress.heard)) return earlyError(error, place, progress);
   return lostError(place, error, progress.heard === '' ? 'before SSH began' : `during the ${progress.phase}`);
 }
+
+/** What node-ssh and ssh2 say of any close. */
+const CLOSED = 'No response from server';
 
 function earlyError(error: unknown, place: Place, { heard }: Progress): SSHError {
   const name = hopName(place);
@@ -196,8 +201,7 @@ function authenticationError(error: unknown, place: Place, { methods, partialSuc
 
 /** The connection ended while it was needed. */
 export function lostError(place: Place, error?: unknown, when?: string): SSHError {
-  // "No response from server" is what the libraries say of any close.
-  const cause = error === undefined || textOf(error) === 'No response from server' ? 'the host or the network closed it' : textOf(error);
+  const cause = error === undefined || textOf(error) === CLOSED ? 'the host or the network closed it' : textOf(error);
   return problem(
     'ConnectionLost',
     place,

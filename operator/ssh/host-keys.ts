@@ -51,12 +51,14 @@ export function validateHostKeys(keys: string[]): { index: number; problem: stri
 
 /** Works a policy out for one server. Entries that can't be used are left out: see validateHostKeys. */
 export function expectationOf(policy: HostKeyPolicy, server: Named): Expectation {
-  const { expected, trustOnFirstUse } = policy;
-  if (expected.kind === 'keys') return { keys: usable(expected.keys), revoked: [], certificateAuthority: false, trustOnFirstUse };
+  const { expected, accepted = [], trustOnFirstUse } = policy;
+  if (expected.kind === 'keys') {
+    return { keys: usable([...expected.keys, ...accepted]), revoked: [], certificateAuthority: false, trustOnFirstUse };
+  }
   const lines = knownHostsLines(expected.text, server);
   const marked = (marker: string | undefined): string[] => lines.filter((line) => line.marker === marker).map((line) => line.key);
   return {
-    keys: usable(marked(undefined)),
+    keys: usable([...marked(undefined), ...accepted]),
     revoked: usable(marked('revoked')).map((key) => key.fingerprint),
     certificateAuthority: marked('cert-authority').length > 0,
     trustOnFirstUse,

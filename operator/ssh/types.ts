@@ -24,6 +24,8 @@ export interface Target extends Hop {
  */
 export interface HostKeyPolicy {
   expected: ExpectedHostKeys;
+  /** Keys or fingerprints that are taken as well, whatever `expected` is; one marked @revoked is not. */
+  accepted?: string[];
   trustOnFirstUse: boolean;
 }
 

@@ -1,4 +1,7 @@
-/** A real OpenSSH server for tests: Debian's openssh-server, started as root on a loopback port of its own. */
+/**
+ * A real OpenSSH server for tests: Debian's openssh-server, started as root on a loopback port of its own, in a mount namespace
+ * (unshare, of util-linux) where /etc/passwd, shadow and sudoers are its own. Nothing of the machine is changed.
+ */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { EventEmitter, once } from 'node:events';
@@ -6,11 +9,12 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import type { Hop, Target } from '../types.ts';
 import { generateKey } from './keys.ts';
 import type { KeyFiles, KeyOptions } from './keys.ts';
 
-/** A login that exists only for this server: /etc/passwd and sudoers are replaced in its mount namespace. */
+/** A login that exists only for this server. */
 export interface Account {
   name: string;
   /** Default /bin/bash. Its home is `<directory>/<name>`. */
@@ -102,6 +106,15 @@ export class TestSSHD {
     return this.#process?.pid === undefined ? [] : childrenOf(this.#process.pid);
   }
 
+  /** Resolves when every connection has ended. */
+  async idle(): Promise<void> {
+    const end = Date.now() + DEADLINE;
+    while (this.connections().length > 0) {
+      await setTimeout(10);
+      if (Date.now() > end) throw new Error(`sshd still has ${this.connections().length} connections:\n${this.log}`);
+    }
+  }
+
   /** Kills every connection's processes, as a crash would; the server goes on listening. */
   killConnections(): void {
     for (const child of this.connections()) for (const pid of [...childrenOf(child).filter(isSSHD), child]) process.kill(pid, 'SIGKILL');
@@ -136,11 +149,11 @@ export class TestSSHD {
     mkdirSync('/run/sshd', { recursive: true }); // privilege separation asks for it
     const path = join(this.directory, 'sshd_config');
     writeFileSync(path, this.#configuration());
-    const binds = ['passwd', 'shadow', 'sudoers'].map((name) => `mount --bind ${join(this.directory, name)} /etc/${name} && `);
-    const command = `${this.#options.accounts ? binds.join('') : ''}exec /usr/sbin/sshd -D -e -f ${path}`;
-    const started = this.#options.accounts
-      ? spawn('unshare', ['-m', 'sh', '-c', command], { stdio: ['ignore', 'ignore', 'pipe'] })
-      : spawn('sh', ['-c', command], { stdio: ['ignore', 'ignore', 'pipe'] });
+    // Without accounts, sudo need not be installed.
+    const files = ['passwd', 'shadow', ...(this.#options.accounts ? ['sudoers'] : [])];
+    const binds = files.map((name) => `mount --bind ${join(this.directory, name)} /etc/${name}`);
+    const command = [...binds, `exec /usr/sbin/sshd -D -e -f ${path}`].join(' && ');
+    const started = spawn('unshare', ['-m', 'sh', '-c', command], { stdio: ['ignore', 'ignore', 'pipe'] });
     this.#process = started;
     const before = this.#matches(/Server listening on/g);
     started.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -156,8 +169,8 @@ export class TestSSHD {
   }
 
   #configuration(): string {
-    return [
-      ...(this.#options.config ?? []),
+    const given = this.#options.config ?? [];
+    const defaults = [
       `ListenAddress ${this.address.includes(':') ? `[${this.address}]` : this.address}:${this.port}`,
       ...this.hostKeys.map((key) => `HostKey ${key.path}`),
       `AuthorizedKeysFile ${join(this.directory, 'authorized_keys')}`,
@@ -171,17 +184,22 @@ export class TestSSHD {
       'MaxStartups 200',
       'PrintMotd no',
       'LogLevel VERBOSE',
-      '',
-    ].join('\n');
+    ];
+    const keyword = (line: string): string => line.slice(0, line.indexOf(' ') + 1);
+    return [...given, ...defaults.filter((line) => !given.some((other) => other.startsWith(keyword(line)))), ''].join('\n');
   }
 
   #writeAccounts(accounts: Account[]): void {
     const write = (name: string, mode: number, lines: string[]): void =>
       writeFileSync(join(this.directory, name), `${lines.join('\n')}\n`, { mode });
     const home = (name: string): string => join(this.directory, name);
-    for (const { name } of accounts) mkdirSync(home(name), { recursive: true });
+    for (const name of ['root', ...accounts.map((account) => account.name)]) mkdirSync(home(name));
     const logins = accounts.map(({ name, shell = '/bin/bash' }, i) => `${name}:x:${64000 + i}:65534::${home(name)}:${shell}`);
-    write('passwd', 0o644, [readFileSync('/etc/passwd', 'utf8').trim(), ...logins]);
+    // Root's home is moved too, so that the machine's own .bashrc stays out of the tests.
+    const passwd = readFileSync('/etc/passwd', 'utf8')
+      .trim()
+      .replace(/^(root:.*):[^:]*:([^:]*)$/m, `$1:${home('root')}:$2`);
+    write('passwd', 0o644, [passwd, ...logins]);
     write('shadow', 0o600, [readFileSync('/etc/shadow', 'utf8').trim(), ...accounts.map(({ name }) => `${name}:*:19000:0:99999:7:::`)]);
     const rights = accounts.flatMap(({ name, sudo = 'none' }) => {
       if (sudo === 'none') return [];
