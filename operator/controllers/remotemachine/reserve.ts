@@ -24,6 +24,11 @@ export async function reserve(deps: MachineDeps, waiting: WaitingList, scope: Ma
         : poolTopic(namespace, spec?.pool ?? '');
     waiting.wait(topic, { request: { namespace, name }, createdAt: scope.machine.metadata.creationTimestamp, failureDomain });
     const { reason, message, terminal } = reservation;
+    if (spec?.providerID !== undefined) {
+      // What runs goes on running; Ready does not fall for it.
+      scope.mark(CONDITION.HostReserved, 'False', reason, message);
+      return undefined;
+    }
     if (terminal) scope.fail(CONDITION.HostReserved, { reason, message, terminal });
     else scope.wait(CONDITION.HostReserved, reason, message);
     return {};
