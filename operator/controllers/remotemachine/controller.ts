@@ -57,6 +57,8 @@ export class RemoteMachineReconciler implements Reconciler {
   async #phases(scope: MachineScope): Promise<Result | 'gone' | undefined> {
     this.#findOwner(scope);
     const paused = pausedBy(scope.machine, scope.cluster);
+    // Who takes no host must not stand in line for one either: an offer goes to the oldest of those that wait.
+    if (paused !== undefined || scope.deleting) this.#waiting.leave(scope.name);
     if (paused !== undefined) return this.#pause(scope, paused);
     scope.mark(CONDITION.Paused, 'False', REASON.NotPaused, 'Not paused');
     if (scope.deleting) return this.#deletion.run(scope);
