@@ -10,7 +10,7 @@ import type { MachineScope, MachineStatus } from './scope.ts';
 
 /** A wait that is over within this time is not worth a request; ms. */
 const SETTLE = 1_000;
-/** Progress of a long run is written at most this often; ms. */
+/** Progress (other words, facts, the next command) is written at most this often; ms. */
 const PROGRESS = 10_000;
 
 interface Pace {
@@ -59,7 +59,7 @@ export class StatusWriter {
     const now = performance.now();
     pace.differsSince ??= now;
     this.#paces.set(scope.uid, pace);
-    const due = isUrgent(before, scope.status) ? now : Math.max(pace.differsSince + SETTLE, (pace.writtenAt ?? -Infinity) + PROGRESS);
+    const due = dueAt(before, scope.status, pace);
     if (due > now) return sooner(result, due - now);
     const { resourceVersion } = scope.machine.metadata;
     const body = { metadata: { resourceVersion }, status: change };
@@ -105,6 +105,21 @@ function isUrgent(before: MachineStatus, after: MachineStatus): boolean {
   };
   const told = turned(CONDITION.Ready, ['True', 'False']) || turned(CONDITION.Paused, ['True']);
   return told || before.ready !== after.ready || failedRun(before) !== failedRun(after);
+}
+
+/** Whether a condition is new, or says something else than before and not only in other words. */
+function isNews(before: MachineStatus, after: MachineStatus): boolean {
+  return (after.conditions ?? []).some(({ type, status, reason }) => {
+    const old = getCondition(before.conditions, type);
+    return old?.status !== status || old.reason !== reason;
+  });
+}
+
+/** When a status is to be written, on the clock of performance.now(). */
+function dueAt(before: MachineStatus, after: MachineStatus, { differsSince = 0, writtenAt = -Infinity }: Pace): number {
+  if (isUrgent(before, after)) return -Infinity;
+  const settled = differsSince + SETTLE;
+  return isNews(before, after) ? settled : Math.max(settled, writtenAt + PROGRESS);
 }
 
 function sooner(result: Result | undefined, milliseconds: number): Result {
