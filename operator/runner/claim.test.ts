@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { CLAIMANT, LocalConnection, LocalHost, RUN, USERLANDS, cleanupOf } from './testing/local.ts';
 import { RunnerError, type Claimant } from './types.ts';
 
+jest.setTimeout(120_000);
+
 const other: Claimant = { runID: 'run-2', machine: { namespace: 'other', name: 'elsewhere', uid: 'uid-2' } };
 
 function claimant(runID: string): Claimant {
@@ -33,7 +35,7 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
       expect(await host.runner().clean(winner!, () => undefined)).toEqual({ outcome: 'Clean', ran: false });
       expect(readdirSync(host.paths.state)).toEqual([]);
     }
-  }, 60_000);
+  });
 
   test('a program that is cut off anywhere claims nothing', async () => {
     await using host = new LocalHost(userland());

@@ -3,6 +3,8 @@ import { CLAIMANT, LocalHost, OPTIONS, RUN, USERLANDS, cleanupOf, collect, fileS
 import type { CleanupPlan } from '../cleanup/plan.ts';
 import type { Plan } from '../bootstrap/plan.ts';
 
+jest.setTimeout(120_000);
+
 const ignore = (): void => undefined;
 
 /** Claims and runs to the end. */
@@ -43,12 +45,14 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
       .runner()
       .claim(
         CLAIMANT,
-        cleanupOf([`for pid in $(cat ${pids}); do [ ! -e /proc/$pid ] || grep -q "State:.Z" /proc/$pid/status || exit 1; done`]),
+        cleanupOf([
+          `for pid in $(cat ${pids}); do [ ! -e /proc/$pid ] || grep -q "State:.Z" /proc/$pid/status || { cat /proc/$pid/stat; exit 1; }; done`,
+        ]),
       );
     await host.runner().start(RUN, planOf(...commands), OPTIONS);
     await until(() => existsSync(host.path('deaf')) && readFileSync(pids, 'utf8').split('\n').length === 5, 'the processes');
     expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'Clean', ran: true });
-  }, 30_000);
+  });
 });
 
 test('a run that finished and left a daemon is cleaned of it', async () => {
@@ -63,15 +67,15 @@ test('a run that finished and left a daemon is cleaned of it', async () => {
 test('kill ends a run, its data leaves the host, and strangers live', async () => {
   await using host = new LocalHost();
   await using stranger = new LocalHost();
-  await stranger.runner().claim({ ...CLAIMANT, runID: 'run-10' }, undefined);
-  await stranger.runner().start('run-10', planOf('sleep 60'), OPTIONS);
+  await stranger.runner().claim({ ...CLAIMANT, runID: `${RUN}0` }, undefined);
+  await stranger.runner().start(`${RUN}0`, planOf('sleep 60'), OPTIONS);
   await host.runner().claim(CLAIMANT, undefined);
   await host.runner().start(RUN, planOf('sleep 60'), OPTIONS);
   await host.runner().kill(RUN);
   expect((await host.runner().inspect(RUN)).state).toMatchObject({ phase: 'Vanished' });
   expect(readdirSync(host.claim('bootstrap')).filter((name) => name.startsWith('data'))).toEqual([]);
-  expect((await stranger.runner().inspect('run-10')).state).toMatchObject({ phase: 'Running' });
-  await stranger.runner().kill('run-10');
+  expect((await stranger.runner().inspect(`${RUN}0`)).state).toMatchObject({ phase: 'Running' });
+  await stranger.runner().kill(`${RUN}0`);
 });
 
 test('a claim that was never started is only removed, and nothing starts any more', async () => {

@@ -12,14 +12,23 @@ job_run() { # RUN JOB
   rm -f "$home/started.$$"
   exec >>"$home/output" 2>&1
   mkdir -p "$CLAIM/created"
-  if [ "$job" = bootstrap ]; then steps_as remember && rm -f "$SENTINEL"; fi
+  steps_as remember
+  [ "$job" != bootstrap ] || rm -f "$SENTINEL"
   set -- "$CLAIM"/created/*
   [ -e "$1" ] || shift
   flush "$@" "$CLAIM/created" "$home/started" "$home" "$CLAIM"
   greet started
-  { steps_as compose && settle; } >"$DATA/session"
-  (umask 022 && enter_directory && clean_environment /bin/sh "$DATA/session") </dev/null 9>&-
+  (steps_as compose && settle) >"$DATA/session.0"
+  (umask 022 && enter_directory && sessions) </dev/null 9>&-
   conclude $?
+}
+
+sessions() { # one shell after the other
+  part=0
+  while [ -e "$DATA/session.$part" ]; do
+    clean_environment /bin/sh "$DATA/session.$part" || return
+    part=$((part + 1))
+  done
 }
 
 prepare() {
@@ -64,17 +73,27 @@ conclude() { # EXIT-CODE
   printf '\036%s end %s\n' "$run" "$result"
 }
 
-# ---- steps: the file `steps` calls options once and step for every one of them
+# ---- steps: the file `steps` calls options once, step for every one of them, and session where another shell begins
 
 options() { # ONE-SCRIPT EXPECTS-SENTINEL DIRECTORY
   script=$1 expects=$2 directory=$3
-  if [ "$way" = compose ] && [ "$script" = yes ]; then printf 'set -e\n'; fi
+  if [ "$way" = compose ]; then head; fi
+}
+
+head() { [ "$script" = no ] || printf 'set -e\n'; }
+
+session() {
+  [ "$way" = compose ] || return 0
+  settle
+  part=$((part + 1))
+  exec >"$DATA/session.$part"
+  head
 }
 
 step() { "step_$way" "$@"; } # N KIND NAME ARGUMENTS
 
 steps_as() {
-  way=$1 group=
+  way=$1 group='' part=0
   # shellcheck disable=SC1091
   . "$DATA/steps"
 }

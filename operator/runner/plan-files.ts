@@ -19,8 +19,27 @@ interface Written {
 const ROOT = '0:0';
 const SHELL = ['/bin/sh'];
 
+/** Throws TypeError where two shared shells would have to live at a time. */
 export function planFiles(plan: Plan, options: RunOptions): Upload[] {
-  return files([yesNo(options.commandsAsScript), yesNo(plan.expectsSentinel), options.workingDir], plan.steps.map(written));
+  const head = [yesNo(options.commandsAsScript), yesNo(plan.expectsSentinel), options.workingDir];
+  return files(head, plan.steps.map(written), shellBoundaries(plan.steps));
+}
+
+/** Indexes of steps before which a shell begins or after the last command of one. */
+function shellBoundaries(steps: Step[]): Set<number> {
+  const spans = new Map<string, { first: number; last: number }>();
+  steps.forEach((step, index) => {
+    if (step.kind !== 'command' || step.interpreter !== undefined) return;
+    const shell = step.shell ?? '';
+    spans.set(shell, { first: spans.get(shell)?.first ?? index, last: index });
+  });
+  // By their first commands, as a Map keeps the order of insertion.
+  let end = -1;
+  for (const [shell, { first, last }] of spans) {
+    if (first <= end) throw new TypeError(`the shell "${shell}" begins before another one has ended`);
+    end = last;
+  }
+  return new Set([...spans.values()].flatMap(({ first, last }) => [first, last + 1]));
 }
 
 /** Commands, then the files and the sentinel that the run brought, then the checks. */
@@ -55,11 +74,12 @@ function script(text: string): Uint8Array {
   return Buffer.from(text.endsWith('\n') ? text : `${text}\n`);
 }
 
-function files(options: string[], steps: Written[]): Upload[] {
-  const lines = [
-    ['options', ...options],
-    ...steps.map((step, index) => ['step', number(index), step.kind, token(step.name), ...step.args]),
-  ];
+function files(options: string[], steps: Written[], boundaries: ReadonlySet<number> = new Set()): Upload[] {
+  const calls = steps.flatMap((step, index) => {
+    const call = ['step', number(index), step.kind, token(step.name), ...step.args];
+    return boundaries.has(index) ? [['session'], call] : [call];
+  });
+  const lines = [['options', ...options], ...calls];
   const list = lines.map((words) => `${words.map(quote).join(' ')}\n`).join('');
   const contents = steps.flatMap(({ content }, index) => (content === undefined ? [] : [{ name: number(index), content }]));
   return [{ name: 'steps', content: Buffer.from(list) }, ...contents];

@@ -4,6 +4,8 @@ import fc from 'fast-check';
 import type { CommandStep } from '../bootstrap/plan.ts';
 import { CLAIMANT, LocalHost, OPTIONS, RUN, USERLANDS, collect, fileStep, planOf, until } from './testing/local.ts';
 
+jest.setTimeout(120_000);
+
 const AS_SCRIPT = { ...OPTIONS, commandsAsScript: true };
 
 function program(name: string, script: string, ...interpreter: string[]): CommandStep {
@@ -85,11 +87,27 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
   });
 });
 
+test('each shared shell keeps its own state, and exit 0 ends that shell alone', async () => {
+  await using host = new LocalHost();
+  const steps = [
+    { kind: 'command', name: 'bootcmd[0]', script: 'X=1; cd /tmp; set -f', shell: 'bootcmd' } as const,
+    { kind: 'command', name: 'bootcmd[1]', script: 'echo "$X$PWD"; exit 0', shell: 'bootcmd' } as const,
+    { kind: 'command', name: 'bootcmd[2]', script: 'echo not reached', shell: 'bootcmd' } as const,
+    fileStep(host.path('f'), 'written\n'),
+    `cat ${host.path('f')}; echo "\${X-none}$PWD"; X=2`,
+    'echo $X; exit 0',
+    program('script', 'echo after', '/bin/sh'),
+  ];
+  const { state, output } = await host.bootstrap(planOf(...steps));
+  expect(output).toBe('1/tmp\nwritten\nnone/\n2\nafter\n');
+  expect(state).toMatchObject({ exitCode: 0 });
+});
+
 test('commands get an environment of their own', async () => {
   await using host = new LocalHost();
   const { output } = await host.bootstrap(planOf('env | sort; umask; ls /proc/self/fd | tr "\\n" " "'), { ...OPTIONS, workingDir: '/tmp' });
   expect(output.split('\n')).toEqual([
-    'CLUSTER_API_PROVIDER_REMOTE=/run-1/bootstrap/',
+    `CLUSTER_API_PROVIDER_REMOTE=/${RUN}/bootstrap/`,
     'HOME=/root',
     'LANG=C.UTF-8',
     'LOGNAME=root',

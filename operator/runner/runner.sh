@@ -275,13 +275,18 @@ launch() { # JOB: returns once it has been started; fails with words in answer
   hello=$VOLATILE/$run.$1.hello.$nonce
   words=$({ mkdir -p "$VOLATILE" && mkfifo "$hello"; } 2>&1) || fail HostNotWritable "$words"
   exec 5<>"$hello"
-  # Looked at after the FIFO is there: either the job finds the FIFO or it was started before.
+  # Looked at after the FIFO is there: either the job (or a release) finds the FIFO, or it was earlier and is seen here.
+  mine "$run" || fail ClaimLost "the claim of run $run was removed"
   if [ ! -e "$CLAIM/$1/started" ]; then
     words=$(detach "$1" 2>&1) || fail HostUnsuitable "$words"
     leash
     read -r answer <&5
     kill "$leash"
-    [ "$answer" = started ] || fail HostNotWritable "$answer"
+    case $answer in
+      started) ;;
+      released) fail ClaimLost "the claim of run $run was removed" ;;
+      *) fail HostNotWritable "$answer" ;;
+    esac
   fi
   rm -f "$hello"
   exec 5>&-
@@ -325,7 +330,7 @@ belonging() { # sets pids to what lives of the run: by control group, environmen
       sessions="$sessions${job##*.} "
     fi
   done
-  marked=$(grep -lsF "$MARK=/$run/" /proc/[0-9]*/environ; grep -lsF "/$UNIT-$run." /proc/[0-9]*/cgroup)
+  marked=$(marked_by_environment; grep -lsF "/$UNIT-$run." /proc/[0-9]*/cgroup)
   marked=" $(printf '%s' "$marked" | tr '\n' ' ') "
   for entry in /proc/[0-9]*; do
     id=${entry#/proc/}
@@ -336,16 +341,25 @@ belonging() { # sets pids to what lives of the run: by control group, environmen
   [ -n "$pids" ]
 }
 
-slay() { # 5 s to end, 5 s to die
-  round=0
-  # shellcheck disable=SC2086 # words
+# One tail names the files before their contents. (Not grep -l: busybox's does not look beyond a NUL.)
+marked_by_environment() {
+  tail -c +1 /proc/[0-9]*/environ 2>/dev/null | tr '\000' '\n' | grep -F -e '==> /proc/' -e "$MARK=/$run/" |
+    while read -r line; do
+      case $line in "$MARK="*) printf '%s\n' "$file" ;; *) file=${line#==> } file=${file% <==} ;; esac
+    done
+}
+
+slay() { # 5 s to end, then 5 s to die
+  begun=$(now) told=' '
   while belonging; do
-    case $round in
-      0) kill $pids 2>/dev/null ;;
-      100) fail StillRunning "processes$pids of run $run would not die" ;;
-      *) [ "$round" -lt 50 ] || kill -KILL $pids 2>/dev/null ;;
-    esac
-    round=$((round + 1))
+    spent=$(($(now) - begun))
+    [ "$spent" -lt 11 ] || fail StillRunning "processes$pids of run $run would not die"
+    for id in $pids; do
+      case "$told" in
+        *" $id "*) [ "$spent" -lt 6 ] || kill -KILL "$id" 2>/dev/null ;;
+        *) told="$told$id " && kill "$id" 2>/dev/null ;;
+      esac
+    done
     sleep 0.1 2>/dev/null || sleep 1
   done
   rm -rf "$CLAIM"/*/data.*
@@ -399,5 +413,8 @@ release() {
   read -r holder <"$gone/run"
   if [ "$holder" != "$run" ]; then place "$gone" "$CLAIM" && return; fi # another's, made since we looked
   flush "$STATE"
+  for hello in "$VOLATILE/$run".*.hello.*; do
+    [ ! -p "$hello" ] || printf 'released\n' 1<>"$hello"
+  done
   rm -rf "$gone" "$VOLATILE/$run".*
 }

@@ -15,6 +15,8 @@ import {
   until,
 } from './testing/local.ts';
 
+jest.setTimeout(120_000);
+
 describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
   test('of two starts at a time one runs the plan', async () => {
     for (let round = 0; round < 34; round++) {
@@ -28,7 +30,7 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
       expect(host.read('log')).toBe('ran\n');
       expect(readdirSync(host.claim('bootstrap')).sort()).toEqual(['current', 'output', 'result', 'started', 'succeeded']);
     }
-  }, 120_000);
+  });
 
   test('a start that is cut off on its way leaves nothing that could run', async () => {
     await using host = new LocalHost(userland());
@@ -86,7 +88,7 @@ test('a runner killed at any moment has vanished and is never started again', as
     }),
     { numRuns: 12 },
   );
-}, 60_000);
+});
 
 test('after its runner died, no further command of a run begins', async () => {
   await using host = new LocalHost();
@@ -125,7 +127,7 @@ test('data that another boot left unstarted is not run', async () => {
 test('without a claim, or with that of another run, nothing starts', async () => {
   await using host = new LocalHost();
   const start = (): Promise<void> => host.runner().start(RUN, planOf('true'), OPTIONS);
-  await expect(start()).rejects.toMatchObject({ reason: 'ClaimLost', message: 'the host has no claim of run run-1' });
+  await expect(start()).rejects.toMatchObject({ reason: 'ClaimLost', message: `the host has no claim of run ${RUN}` });
   await host.runner().claim({ ...CLAIMANT, runID: 'run-2' }, undefined);
   await expect(start()).rejects.toMatchObject({ reason: 'HostInUse' });
 });
@@ -195,6 +197,7 @@ test('a disk that is full in the end does not lose how the run ended', async () 
     const { state } = await host.bootstrap(planOf(`yes | head -c 1000000 >${host.paths.state}/full; exit 7`));
     expect(state).toMatchObject({ phase: 'Finished', exitCode: 7 });
   } finally {
+    await until(() => host.processes().length === 0, 'the run to end');
     rmSync(host.claim(), { recursive: true });
     execFileSync('umount', [host.paths.state]);
   }

@@ -102,7 +102,8 @@ export const USERLANDS = {
   busybox: (): Userland => ({ shell: inPlaceOfSh('/usr/bin/busybox'), path: busyboxPath() }),
 };
 
-export const CLAIMANT: Claimant = { runID: 'run-1', machine: { namespace: 'default', name: 'worker', uid: 'uid-1' } };
+/** Of this test process alone: what is killed is found among all processes of the machine. */
+export const CLAIMANT: Claimant = { runID: `run-${process.pid}`, machine: { namespace: 'default', name: 'worker', uid: 'uid-1' } };
 export const RUN = CLAIMANT.runID;
 export const OPTIONS: RunOptions = { commandsAsScript: false, workingDir: '/' };
 
@@ -224,8 +225,8 @@ export class LocalHost implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end.abort();
-    const runID = ['run', 'namespace'].every((file) => existsSync(this.claim(file))) ? readFileSync(this.claim('run'), 'utf8').trim() : RUN;
-    await runnerFactory(this.paths)(this.connect(), 'plain', new AbortController().signal).kill(runID);
+    const holder = existsSync(this.claim('run')) ? readFileSync(this.claim('run'), 'utf8').trim() : RUN;
+    await runnerFactory(this.paths)(this.connect(), 'plain', new AbortController().signal).kill(holder);
     rmSync(this.directory, { recursive: true, force: true });
   }
 }

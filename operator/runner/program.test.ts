@@ -1,0 +1,76 @@
+import { execFileSync } from 'node:child_process';
+import { cleanupFiles, planFiles } from './plan-files.ts';
+import { RUNNER_PATHS, compose, sources } from './program.ts';
+import { cleanupOf, fileStep, planOf } from './testing/local.ts';
+
+const folder = import.meta.dirname;
+
+function stepsOf(uploads: { name: string; content: Uint8Array }[]): string {
+  return Buffer.from(uploads[0]!.content).toString();
+}
+
+test('a program is the runner, the uploads and one call, in braces', () => {
+  expect(compose('RUNNER\n', 'n0', 'start', ['run-1', "it's"], [{ name: 'steps', content: Buffer.from('x'.repeat(60)) }])).toBe(
+    `RUNNER
+{
+upload() {
+put steps <<'END.' || return
+eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4
+eHh4
+END.
+}
+main n0 start run-1 'it'\\''s'
+}
+`,
+  );
+});
+
+test('a plan is a list of calls and a file for each content', () => {
+  const plan = planOf(fileStep("/a b/'c", 'x', { name: 'f', append: true, owner: 'u:g', mode: 0o4755 }), 'echo 1', {
+    kind: 'command',
+    name: 's',
+    script: 'print()',
+    interpreter: ['python3', '-u x'],
+  });
+  const uploads = planFiles(plan, { commandsAsScript: true, workingDir: '/w d' });
+  expect(stepsOf(uploads)).toBe(`options yes no '/w d'
+step 000001 file Zg== 4755 u:g yes '/a b/'\\''c'
+session
+step 000002 shell cnVuY21kWzFd
+session
+step 000003 script cw== python3 '-u x'
+`);
+  expect(uploads.slice(1).map(({ name, content }) => [name, Buffer.from(content).toString()])).toEqual([
+    ['000001', 'x'],
+    ['000002', 'echo 1\n'],
+    ['000003', 'print()'],
+  ]);
+});
+
+test('shared shells that would live at a time are refused', () => {
+  const shells = ['a', 'b', 'a'].map((shell, index) => ({ kind: 'command', name: String(index), script: '', shell }) as const);
+  expect(() => planFiles(planOf(...shells), { commandsAsScript: false, workingDir: '/' })).toThrow(
+    'the shell "b" begins before another one has ended',
+  );
+});
+
+test('a cleanup plan has the files of the run between its commands and its checks', () => {
+  expect(stepsOf(cleanupFiles(cleanupOf(['a', { script: 'b', mayFail: true }], ['c'])))).toBe(`options no no /
+step 000001 script Y2xlYW5VcENvbW1hbmRzWzBd /bin/sh
+step 000002 tolerated Y2xlYW5VcENvbW1hbmRzWzFd /bin/sh
+step 000003 forget ZmlsZXMgb2YgdGhlIGJvb3RzdHJhcA==
+step 000004 check Y2hlY2sgMA== /bin/sh
+`);
+});
+
+test('the paths of the design stand in the sources, and others can be set', () => {
+  const { detached } = sources({ ...RUNNER_PATHS, state: '/elsewhere' });
+  expect(Buffer.from(sources(RUNNER_PATHS).detached).toString()).toMatch(
+    /^STATE=\/var\/lib\/cluster-api-provider-remote$[^]*^VOLATILE=\/run\/cluster-api-provider-remote$[^]*^SENTINEL=\/run\/cluster-api\/bootstrap-success.complete$/m,
+  );
+  expect(Buffer.from(detached).toString()).toMatch(/^STATE=\/elsewhere$/m);
+});
+
+test('the shell sources pass shellcheck', () => {
+  execFileSync('shellcheck', ['-s', 'sh', `${folder}/runner.sh`, `${folder}/job.sh`]);
+});
