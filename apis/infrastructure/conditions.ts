@@ -50,6 +50,10 @@ const reasons = {
   Cleaned: { means: 'The host was cleaned, confirmed by looking at it.' },
   NeverClaimed: { means: 'Nothing ever ran on the host for this machine, so there is nothing to clean.' },
   Retrying: { means: 'The retry annotation was honoured: the host is cleaned and a new run starts.' },
+  RetryRefused: {
+    means: 'The retry annotation does not name the run of this machine that failed; nothing was done.',
+    action: 'Annotate infrastructure.cluster.x-k8s.io/retry=<status.bootstrap.runID>.',
+  },
   HostKeyPinned: { means: 'The host key seen at first contact was pinned; another one will be refused.' },
   HostKeyAccepted: { means: 'A changed host key was accepted by annotation.' },
 
@@ -210,7 +214,8 @@ const reasons = {
   },
   NoCleanupKnown: {
     means: 'Something ran on the host and nothing says how to clean it.',
-    action: 'Set cleanUpCommands, or clean the host by hand and annotate the entry infrastructure.cluster.x-k8s.io/release=force.',
+    action:
+      'Clean the host by hand and remove /var/lib/cluster-api-provider-remote/claim there, or annotate the entry infrastructure.cluster.x-k8s.io/release=force; set cleanUpCommands on machines to come.',
   },
   Quarantined: { means: 'The host may be dirty and is not handed out.', action: 'See the condition Clean of the entry.' },
   ReleaseForced: { means: 'A person gave the entry back without a confirmed cleanup.' },

@@ -13,6 +13,7 @@ import { mergePatch } from '../framework/patch.ts';
 import type { Client } from '../framework/types.ts';
 import { choose, type View, wantedIdentity } from './choose.ts';
 import { type EntryChange, entryStatus, type EntryMark } from './entry-status.ts';
+import { pinPatch, pinsHostKey } from './host-key-pins.ts';
 import { identityOfMachine } from './identity.ts';
 import { type EntryCache, type MachineCache, obstacle } from './indexes.ts';
 import { inherited } from './metadata.ts';
@@ -125,28 +126,26 @@ export class Allocator {
   }
 
   /** Brings an entry's metadata in line with its status: finalizer while reserved, no quarantine once it is free, pinned host key. */
-  async settle(entry: PooledRemoteMachine, hostKey?: string): Promise<void> {
+  async settle(entry: PooledRemoteMachine, hostKey?: string): Promise<PooledRemoteMachine> {
     const finalizers = entry.metadata.finalizers ?? [];
     const reserved = entry.status?.reserved === true;
     const held = finalizers.includes(ENTRY_FINALIZER);
     const annotations: Record<string, string | null> = {};
     if (!reserved && entry.metadata.annotations?.[ANNOTATION.quarantined] !== undefined) annotations[ANNOTATION.quarantined] = null;
-    if (hostKey !== undefined && entry.metadata.annotations?.[ANNOTATION.hostKey] !== hostKey) annotations[ANNOTATION.hostKey] = hostKey;
+    if (hostKey !== undefined && entry.spec !== undefined && pinsHostKey(entry.spec.machine))
+      Object.assign(annotations, pinPatch(entry, hostKey));
     const wanted = reserved ? [...finalizers, ENTRY_FINALIZER] : finalizers.filter((f) => f !== ENTRY_FINALIZER);
     // A finalizer can't be added to an object that is being deleted.
     const change = reserved !== held && !(reserved && entry.metadata.deletionTimestamp !== undefined);
-    if (!change && Object.keys(annotations).length === 0) return;
+    if (!change && Object.keys(annotations).length === 0) return entry;
     const { resourceVersion } = entry.metadata;
     const metadata = {
       resourceVersion,
       ...(Object.keys(annotations).length > 0 && { annotations }),
       ...(change && { finalizers: wanted }),
     };
-    await this.#client.patch(
-      POOLED_REMOTE_MACHINES,
-      { namespace: entry.metadata.namespace ?? '', name: entry.metadata.name },
-      { metadata },
-    );
+    const ref = { namespace: entry.metadata.namespace ?? '', name: entry.metadata.name };
+    return this.#client.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, ref, { metadata });
   }
 
   /** Keeps the entry from being handed out until its own controller has confirmed a cleanup of the run. */

@@ -2,12 +2,13 @@
 import { CONFIG_MAPS, SECRETS } from '../../../apis/core.ts';
 import { REASON } from '../../../apis/infrastructure/conditions.ts';
 import { type ConnectionSpec, DEFAULT_PORT, DEFAULT_USER, type RemoteMachineSpec } from '../../../apis/infrastructure/connection.ts';
-import { ANNOTATION, REQUEST } from '../../../apis/infrastructure/group.ts';
-import type { PooledRemoteMachine, RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
+import type { PooledRemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import type { ConfigMap, KubernetesObject, Secret } from '../../../apis/meta.ts';
 import { type Client, isNotFound, type Resource } from '../../framework/types.ts';
+import type { Trust } from '../../pool/host-key-pins.ts';
 import type { HostAccess } from '../../runner/execution.ts';
-import type { HostKeyPolicy, Hop } from '../../ssh/types.ts';
+import { validateHostKeys } from '../../ssh/host-keys.ts';
+import type { ExpectedHostKeys, HostKeyPolicy, Hop } from '../../ssh/types.ts';
 import { InputError } from './failure.ts';
 
 /** Where a host is and how it is treated: what both kinds have in common. */
@@ -27,18 +28,7 @@ export function hostSpecOf(machine: RemoteMachineSpec | undefined, entry: Pooled
 
 export const cleanUpCommandsOf = (spec: HostSpec | undefined): string[] | undefined => spec?.cleanUpCommands ?? spec?.customCleanUpCommands;
 
-type Pinnable = RemoteMachine | PooledRemoteMachine | undefined;
-
-/** Host keys pinned or accepted by annotation: the machine's pin, else its entry's; and what a person accepts on either. */
-export function pinnedKeys(machine: Pinnable, entry: Pinnable): string[] {
-  const pin = (object: Pinnable): string | undefined => object?.metadata.annotations?.[ANNOTATION.hostKey] ?? object?.status?.host?.hostKey;
-  const accepted = [machine, entry].map((object) => object?.metadata.annotations?.[REQUEST.acceptHostKey]);
-  return [pin(machine) ?? pin(entry), ...accepted].filter((key): key is string => key !== undefined && key !== '');
-}
-
 export interface AccessResult extends HostAccess {
-  /** Whether the host key is to be pinned after contact. */
-  pins: boolean;
   /** Names of Secrets with an SSH key that lack the label by which clusterctl move takes them along. */
   notMovable: string[];
 }
@@ -53,7 +43,7 @@ export class AccessReader {
     this.#client = client;
   }
 
-  async read(namespace: string, spec: HostSpec, pinned: string[], signal: AbortSignal): Promise<AccessResult> {
+  async read(namespace: string, spec: HostSpec, trust: Trust, signal: AbortSignal): Promise<AccessResult> {
     const secrets = new Map<string, Promise<Secret>>();
     const secret = (name: string): Promise<Secret> => {
       const known = secrets.get(name) ?? this.#get<Secret>(SECRETS, namespace, name, signal);
@@ -66,12 +56,12 @@ export class AccessReader {
     const knownHosts = spec.knownHostsRef === undefined ? undefined : await this.#knownHosts(namespace, spec.knownHostsRef, signal);
     const bastions: Hop[] = [];
     for (const [i, bastion] of (spec.bastions ?? []).entries()) {
-      const hostKeys = policy(bastion.hostKeys, knownHosts, [], false);
+      const hostKeys = bastionPolicy(bastion.hostKeys, knownHosts, `bastions[${i}].hostKeys`);
       const from = { port: bastion.port ?? DEFAULT_PORT, user: bastion.user ?? DEFAULT_USER };
       const key = keyOfSecret(await secret(bastion.sshKeyRef?.name ?? keyName), `bastions[${i}]`);
       bastions.push({ address: bare(bastion.address), ...from, ...key, hostKeys });
     }
-    const hostKeys = policy(spec.hostKeys, knownHosts, pinned, true);
+    const hostKeys = hostPolicy(spec.hostKeys, knownHosts, trust);
     const target = {
       address: bare(spec.address),
       port: spec.port ?? DEFAULT_PORT,
@@ -85,7 +75,6 @@ export class AccessReader {
     return {
       target,
       privilege: spec.useSudo === true ? 'sudo' : 'plain',
-      pins: spec.hostKeys === undefined && knownHosts === undefined,
       notMovable,
     };
   }
@@ -100,7 +89,7 @@ export class AccessReader {
   }
 
   async #get<T extends KubernetesObject>(resource: Resource, namespace: string, name: string, signal: AbortSignal): Promise<T> {
-    return getOrInputError<T>(this.#client, resource, namespace, name, signal);
+    return getOrInputError<T>(this.#client, resource, namespace, name, 'access', signal);
   }
 }
 
@@ -110,19 +99,21 @@ export async function getOrInputError<T extends KubernetesObject>(
   resource: Resource,
   namespace: string,
   name: string,
+  concerns: InputError['concerns'],
   signal: AbortSignal,
 ): Promise<T> {
   try {
     return await client.get<T>(resource, { namespace, name }, signal);
   } catch (error) {
     if (!isNotFound(error)) throw error;
-    throw new InputError(REASON.SecretNotFound, `${resource.kind} ${namespace}/${name} does not exist; it is read again until it does`);
+    const message = `${resource.kind} ${namespace}/${name} does not exist: create it; it is read again until it does`;
+    throw new InputError(REASON.SecretNotFound, message, concerns);
   }
 }
 
 function missingKey(kind: string, object: KubernetesObject, key: string): never {
   const { namespace = '', name } = object.metadata;
-  throw new InputError(REASON.SecretKeyMissing, `${kind} ${namespace}/${name} has no key \`${key}\``);
+  throw new InputError(REASON.SecretKeyMissing, `${kind} ${namespace}/${name} has no key \`${key}\`: add it`);
 }
 
 /** Text of a Secret's key; undefined: it has none. */
@@ -138,11 +129,26 @@ function keyOfSecret(secret: Secret, where: string): Pick<Hop, 'privateKey' | 'p
   return { privateKey, ...(passphrase !== undefined && passphrase !== '' && { passphrase }) };
 }
 
-/** hostKeys, else known hosts, else what is pinned, else (for the host itself) the first one seen. */
-function policy(given: string[] | undefined, knownHosts: string | undefined, pinned: string[], trustFirst: boolean): HostKeyPolicy {
-  if (given !== undefined && given.length > 0) return { expected: { kind: 'keys', keys: given }, trustOnFirstUse: false };
-  if (knownHosts !== undefined) return { expected: { kind: 'knownHosts', text: knownHosts }, trustOnFirstUse: false };
-  return { expected: { kind: 'keys', keys: pinned }, trustOnFirstUse: trustFirst && pinned.length === 0 };
+/** hostKeys, else known hosts, else what is pinned, else the first one seen; and what a person has accepted. */
+function hostPolicy(given: string[] | undefined, knownHosts: string | undefined, { pinned, accepted }: Trust): HostKeyPolicy {
+  const named = namedKeys(given, knownHosts, 'hostKeys');
+  if (named !== undefined) return { expected: named, accepted, trustOnFirstUse: false };
+  const trustOnFirstUse = pinned.length === 0 && accepted.length === 0;
+  return { expected: { kind: 'keys', keys: pinned }, accepted, trustOnFirstUse };
+}
+
+/** A bastion has no first contact to trust: nothing of ours is on it that would tell it again. */
+const bastionPolicy = (given: string[] | undefined, knownHosts: string | undefined, field: string): HostKeyPolicy => ({
+  expected: namedKeys(given, knownHosts, field) ?? { kind: 'keys', keys: [] },
+  trustOnFirstUse: false,
+});
+
+/** What the spec says of host keys; undefined: nothing. */
+function namedKeys(given: string[] | undefined, knownHosts: string | undefined, field: string): ExpectedHostKeys | undefined {
+  if (given === undefined || given.length === 0) return knownHosts === undefined ? undefined : { kind: 'knownHosts', text: knownHosts };
+  const [fault] = validateHostKeys(given);
+  if (fault !== undefined) throw new InputError(REASON.HostKeyUnknown, `${field}[${fault.index}] ${fault.problem}; correct it`);
+  return { kind: 'keys', keys: given };
 }
 
 const bare = (address: string): string => address.replace(/^\[(.*)\]$/, '$1');

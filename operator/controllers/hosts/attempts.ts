@@ -47,6 +47,12 @@ export class Attempts {
     return wait <= 0 ? undefined : { failure: record.failure, wait };
   }
 
+  /** How the last try of the same went, also while the next one is under way. */
+  last(key: string, version: string): Failure | undefined {
+    const record = this.#records.get(key);
+    return record?.version === version ? record.failure : undefined;
+  }
+
   succeeded(key: string): void {
     this.#records.delete(key);
   }

@@ -1,18 +1,25 @@
 /** The one place that decides what an error means: its reason, its words, and whether it is tried again. */
-import { REASON, type Reason } from '../../../apis/infrastructure/conditions.ts';
+import { EXPLANATIONS, REASON, type Reason } from '../../../apis/infrastructure/conditions.ts';
+import type { ConnectionSpec } from '../../../apis/infrastructure/connection.ts';
 import { BootstrapDataError } from '../../bootstrap/plan.ts';
 import { ApiError } from '../../framework/types.ts';
+import { endpointOf } from '../../pool/identity.ts';
 import { RunUnavailable } from '../../runner/execution.ts';
 import { RunnerError } from '../../runner/types.ts';
 import { SSHError, type SSHErrorReason } from '../../ssh/types.ts';
 
+/** What a failure is about: the way to the host, the bootstrap data, the host itself, or the API server and this program. */
+export type Concern = 'access' | 'data' | 'host' | 'api';
+
 /** What a person wrote or left out; the message names the object. It is looked at again with backoff, as Secrets are not watched. */
 export class InputError extends Error {
   readonly reason: Reason;
-  constructor(reason: Reason, message: string) {
+  readonly concerns: 'access' | 'data';
+  constructor(reason: Reason, message: string, concerns: 'access' | 'data' = 'access') {
     super(message);
     this.name = 'InputError';
     this.reason = reason;
+    this.concerns = concerns;
   }
 }
 
@@ -21,8 +28,15 @@ export interface Failure {
   message: string;
   /** True: it does not go away by itself, and nothing is tried again until something changes. */
   terminal: boolean;
-  /** What it is about: the way to the host, what was given, or the host itself. */
-  concerns: 'contact' | 'input' | 'host' | 'api';
+  concerns: Concern;
+}
+
+/** Objects that a message names, as errors from further down know addresses only. */
+export interface About {
+  namespace: string;
+  spec?: ConnectionSpec | undefined;
+  /** Name of the bootstrap Secret. */
+  dataSecret?: string | undefined;
 }
 
 /** Met before anything was sent to the host's shell, so that another host may be tried in its place. */
@@ -44,20 +58,35 @@ const KEY: ReadonlySet<SSHErrorReason> = new Set<SSHErrorReason>(['InvalidPrivat
  * Everything over SSH is transient: hosts come back, keys and sudoers are mended without an event that we would see.
  * Terminal are bootstrap data that can't be honoured and (decided where the run's end is read) a run that failed.
  */
-export function failureOf(error: unknown): Failure {
-  if (error instanceof SSHError) {
-    const concerns = KEY.has(error.reason) ? 'input' : 'contact';
-    return { reason: error.reason, message: error.message, terminal: false, concerns };
+export function failureOf(error: unknown, about?: About): Failure {
+  const transient = (reason: Reason, message: string, concerns: Concern): Failure => ({ reason, message, terminal: false, concerns });
+  if (error instanceof SSHError) return transient(error.reason, keyed(error, about), 'access');
+  if (error instanceof RunnerError) return transient(error.reason, onHost(error, about), 'host');
+  if (error instanceof InputError) return transient(error.reason, error.message, error.concerns);
+  if (error instanceof BootstrapDataError) {
+    const secret = about?.dataSecret === undefined ? '' : `Bootstrap Secret ${about.namespace}/${about.dataSecret}: `;
+    return { reason: error.reason, message: secret + error.message, terminal: true, concerns: 'data' };
   }
-  if (error instanceof RunnerError) return { reason: error.reason, message: error.message, terminal: false, concerns: 'host' };
-  if (error instanceof InputError) return { reason: error.reason, message: error.message, terminal: false, concerns: 'input' };
-  if (error instanceof BootstrapDataError) return { reason: error.reason, message: error.message, terminal: true, concerns: 'input' };
-  if (error instanceof RunUnavailable) return { reason: REASON.SecretNotFound, message: error.message, terminal: false, concerns: 'input' };
+  if (error instanceof RunUnavailable) return transient(REASON.SecretNotFound, error.message, 'data');
   const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof ApiError) {
-    return { reason: REASON.InternalError, message: `The API server refused a request: ${message}`, terminal: false, concerns: 'api' };
-  }
-  return { reason: REASON.InternalError, message: `Unexpected: ${message}`, terminal: false, concerns: 'api' };
+  if (error instanceof ApiError) return transient(REASON.InternalError, `The API server refused a request: ${message}`, 'api');
+  return transient(REASON.InternalError, `Unexpected: ${message}`, 'api');
+}
+
+/** A fault of a key names the Secret that holds it. */
+function keyed(error: SSHError, about: About | undefined): string {
+  const spec = about?.spec;
+  if (spec === undefined || !KEY.has(error.reason)) return error.message;
+  const bastion = spec.bastions?.find((hop) => endpointOf(hop) === error.hop.toLowerCase());
+  const name = bastion?.sshKeyRef?.name ?? spec.sshKeyRef?.name;
+  return name === undefined ? error.message : `Secret ${about?.namespace ?? ''}/${name}: ${error.message}`;
+}
+
+/** What the host said, on which host, and what can be done. */
+function onHost(error: RunnerError, about: About | undefined): string {
+  const host = about?.spec === undefined ? '' : `Host ${endpointOf(about.spec)}: `;
+  const action = EXPLANATIONS[error.reason].action;
+  return `${host}${error.message.replace(/\.$/, '')}${action === undefined ? '' : `. ${action}`}`;
 }
 
 /** Whether another free host may be tried: nothing was left on this one, and the fault is the host's or the way's, not the key's. */

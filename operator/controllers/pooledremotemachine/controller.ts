@@ -19,13 +19,14 @@ import type {
 import type { Allocator } from '../../pool/allocator.ts';
 import { duplicateOf } from '../../pool/choose.ts';
 import type { EntryMark } from '../../pool/entry-status.ts';
+import { accepts, trustOf } from '../../pool/host-key-pins.ts';
 import { identityOfEntry } from '../../pool/identity.ts';
 import type { EntryCache, MachineCache } from '../../pool/indexes.ts';
 import type { Executor } from '../../runner/execution.ts';
 import type { Claimant } from '../../runner/types.ts';
-import { type AccessReader, pinnedKeys } from '../hosts/access.ts';
+import type { AccessReader } from '../hosts/access.ts';
 import { Attempts } from '../hosts/attempts.ts';
-import { failureOf } from '../hosts/failure.ts';
+import { type About, failureOf } from '../hosts/failure.ts';
 import { type HostOutcome, type HostTasks, taskKey } from '../hosts/tasks.ts';
 import { limitsOf } from '../remotemachine/bootstrap.ts';
 import { isWatched } from '../remotemachine/owner.ts';
@@ -96,7 +97,10 @@ export class PooledRemoteMachineReconciler implements Reconciler {
     const ref = entry.status?.reserved === true ? entry.status.machineRef : undefined;
     if (ref !== undefined) {
       const machine = machines.get(ref.namespace, ref.name);
-      if (machine !== undefined && (ref.uid === undefined || machine.metadata.uid === ref.uid)) return undefined;
+      const bound = machine?.metadata.annotations?.[ANNOTATION.poolEntry];
+      // A machine that went on to another entry was cut off before it gave this one back.
+      const isHere = bound === undefined || bound === entry.metadata.name;
+      if (machine !== undefined && isHere && (ref.uid === undefined || machine.metadata.uid === ref.uid)) return undefined;
       // A machine that is merely absent may be on its way here, or back: clusterctl move and restores pause the Cluster.
       if (clusters.list(ref.namespace).some((cluster) => cluster.spec?.paused === true)) return undefined;
       const isOurs = ({ machine: holder }: Claimant): boolean =>
@@ -114,7 +118,7 @@ export class PooledRemoteMachineReconciler implements Reconciler {
     if (task?.id === id) {
       if (task.state.phase === 'done' || task.state.phase === 'failed') this.#deps.tasks.forget(key);
       if (task.state.phase === 'done') return this.#cleaned(entry, task.state.result);
-      if (task.state.phase === 'failed') return this.#later(entry, failureOf(task.state.error));
+      if (task.state.phase === 'failed') return this.#later(entry, failureOf(task.state.error, aboutOf(entry)));
       return undefined;
     }
     const pending = this.#attempts.pending(entry.metadata.uid, versionOf(entry));
@@ -122,7 +126,7 @@ export class PooledRemoteMachineReconciler implements Reconciler {
     try {
       await this.#start(entry, key, id, cleanup, signal);
     } catch (error) {
-      return this.#later(entry, failureOf(error));
+      return this.#later(entry, failureOf(error, aboutOf(entry)));
     }
     return undefined;
   }
@@ -130,7 +134,7 @@ export class PooledRemoteMachineReconciler implements Reconciler {
   async #start(entry: PooledRemoteMachine, key: string, id: string, cleanup: Cleanup, signal: AbortSignal): Promise<void> {
     if (entry.spec === undefined) return;
     const spec = entry.spec.machine;
-    const access = await this.#deps.access.read(entry.metadata.namespace ?? '', spec, pinnedKeys(undefined, entry), signal);
+    const access = await this.#deps.access.read(entry.metadata.namespace ?? '', spec, trustOf(undefined, entry), signal);
     this.#deps.tasks.ensure(key, id, limitsOf(spec), async (work): Promise<HostOutcome> => ({
       work: 'clean',
       outcome: await this.#deps.executor.reclaim(access, cleanup.isOurs, work),
@@ -167,6 +171,8 @@ export class PooledRemoteMachineReconciler implements Reconciler {
 
   async #free(entry: PooledRemoteMachine, reason: Reason, message: string, hostKey?: string): Promise<void> {
     await this.#deps.allocator.free(entry, [{ type: CONDITION.Clean, status: 'True', reason, message }], hostKey);
+    if (hostKey !== undefined && accepts(entry, hostKey))
+      this.#deps.events.event(entry, 'Normal', REASON.HostKeyAccepted, CONDITION.Clean, `The host key ${hostKey} was accepted`);
     this.#deps.events.event(entry, 'Normal', reason === REASON.ReleaseForced ? reason : REASON.Released, CONDITION.Clean, message);
   }
 
@@ -216,6 +222,8 @@ export class PooledRemoteMachineReconciler implements Reconciler {
 type MachineCacheObject = ReturnType<MachineCache['list']>[number];
 
 const notPaused: EntryMark = { type: CONDITION.Paused, status: 'False', reason: REASON.NotPaused, message: 'Not paused' };
+
+const aboutOf = ({ metadata, spec }: PooledRemoteMachine): About => ({ namespace: metadata.namespace ?? '', spec: spec?.machine });
 
 const versionOf = (entry: PooledRemoteMachine): string =>
   `${entry.metadata.generation ?? 0}/${entry.metadata.annotations?.[REQUEST.acceptHostKey] ?? ''}`;

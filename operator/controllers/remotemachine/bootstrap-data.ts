@@ -12,9 +12,12 @@ import { getOrInputError } from '../hosts/access.ts';
 import { InputError } from '../hosts/failure.ts';
 
 export async function readBootstrapData(client: Client, namespace: string, name: string, signal: AbortSignal): Promise<BootstrapData> {
-  const secret = await getOrInputError<Secret>(client, SECRETS, namespace, name, signal);
+  const secret = await getOrInputError<Secret>(client, SECRETS, namespace, name, 'data', signal);
   const value = secret.data?.['value'];
-  if (value === undefined) throw new InputError(REASON.SecretKeyMissing, `Bootstrap Secret ${namespace}/${name} has no key \`value\``);
+  if (value === undefined) {
+    const message = `Bootstrap Secret ${namespace}/${name} has no key \`value\`: look at the bootstrap provider, or add it`;
+    throw new InputError(REASON.SecretKeyMissing, message, 'data');
+  }
   const format = secret.data?.['format'];
   return {
     value: Buffer.from(value, 'base64'),

@@ -1,27 +1,31 @@
 /** Phase: run the bootstrap data on the host, once. The work goes on in the background; this reads how far it is. */
-import { CONDITION, REASON } from '../../../apis/infrastructure/conditions.ts';
+import { CONDITION, REASON, type Reason } from '../../../apis/infrastructure/conditions.ts';
+import { DEFAULT_USER } from '../../../apis/infrastructure/connection.ts';
 import { ANNOTATION, REQUEST } from '../../../apis/infrastructure/group.ts';
-import type { RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
-import { REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
+import type { HostFacts } from '../../../apis/infrastructure/status.ts';
 import { planCleanup } from '../../cleanup/planner.ts';
 import type { TaskState } from '../../framework/background.ts';
 import type { Result } from '../../framework/types.ts';
+import { trustOf } from '../../pool/host-key-pins.ts';
 import { endpointOf, identityOf, providerIDOf } from '../../pool/identity.ts';
-import type { BootstrapOutcome, Progress } from '../../runner/execution.ts';
-import { type AccessResult, cleanUpCommandsOf, type HostSpec, hostSpecOf, pinnedKeys } from '../hosts/access.ts';
+import type { BootstrapOutcome, Ended, Progress } from '../../runner/execution.ts';
+import { type AccessResult, cleanUpCommandsOf, type HostSpec, hostSpecOf } from '../hosts/access.ts';
 import type { Attempts } from '../hosts/attempts.ts';
 import { durationOf } from '../hosts/duration.ts';
-import { allowsOtherHost, failureOf } from '../hosts/failure.ts';
+import { allowsOtherHost, type Failure, failureOf } from '../hosts/failure.ts';
 import { outputFilter, planFor, readBootstrapData } from './bootstrap-data.ts';
 import type { HostOutcome } from '../hosts/tasks.ts';
 import type { MachineDeps } from './deps.ts';
-import type { MachineScope } from './scope.ts';
+import { pinHostKey, replacesPin } from './host-key.ts';
+import { failureOfRun } from './run-failure.ts';
+import type { MachineScope, MachineStatus } from './scope.ts';
 
 /** What the filter and the sentinel rule of a run need when it ends; dropped with its task. */
 interface Running {
   filter: (text: string) => string;
   expectsSentinel: boolean;
-  pins: boolean;
+  /** Of spec and accepted host key that it was started with. */
+  version: string;
 }
 
 export class Bootstrap {
@@ -37,10 +41,11 @@ export class Bootstrap {
   async run(scope: MachineScope): Promise<Result | undefined> {
     const runID = scope.machine.metadata.annotations?.[ANNOTATION.runID];
     if (runID === undefined) throw new Error(`RemoteMachine ${scope.key} is reserved and has no run ID`);
+    if (this.#isOutdated(scope, runID)) await this.#deps.tasks.abort(scope.task);
     const task = this.#deps.tasks.peek(scope.task);
     if (task?.id === runID) return this.#observe(scope, runID, task.state);
-    if (scope.status.bootstrap?.phase === 'Failed' && scope.status.bootstrap.runID === runID) return {};
-    const pending = this.#attempts.pending(scope.uid, versionOf(scope));
+    if (this.#hasFailed(scope, runID)) return {};
+    const pending = this.#attempts.pending(scope.uid, scope.version);
     if (pending !== undefined) return { requeueAfter: pending.wait };
     try {
       await this.#start(scope, runID);
@@ -48,6 +53,25 @@ export class Bootstrap {
       return this.#failed(scope, error);
     }
     return this.#progress(scope, runID, undefined);
+  }
+
+  /** What a person corrects while a host is being connected to is tried at once. After contact the run goes on as it began. */
+  #isOutdated(scope: MachineScope, runID: string): boolean {
+    const task = this.#deps.tasks.peek(scope.task);
+    if (task?.id !== runID || this.#running.get(scope.uid)?.version === scope.version) return false;
+    return task.state.phase === 'queued' || (task.state.phase === 'running' && task.state.progress?.contact === undefined);
+  }
+
+  /** The end of the run is in the status; whatever was awaited since, that stays what the machine says. */
+  #hasFailed(scope: MachineScope, runID: string): boolean {
+    const { bootstrap, failureReason, failureMessage } = scope.status;
+    if (bootstrap?.phase !== 'Failed' || bootstrap.runID !== runID || failureReason === undefined) return false;
+    scope.fail(CONDITION.BootstrapExecSucceeded, {
+      reason: failureReason as Reason,
+      message: failureMessage ?? '',
+      terminal: true,
+    });
+    return true;
   }
 
   forget(uid: string): void {
@@ -65,7 +89,7 @@ export class Bootstrap {
     const plan = planFor(data, instance, {});
     this.#announce(scope, plan.findings);
     const filter = outputFilter(data, plan, access);
-    this.#running.set(scope.uid, { filter, expectsSentinel: plan.expectsSentinel, pins: access.pins });
+    this.#running.set(scope.uid, { filter, expectsSentinel: plan.expectsSentinel, version: scope.version });
     const { machine } = scope;
     const log = scope.log.child({ runID });
     const request = {
@@ -84,7 +108,7 @@ export class Bootstrap {
   }
 
   async #access(scope: MachineScope, spec: HostSpec): Promise<AccessResult> {
-    const access = await this.#deps.access.read(scope.name.namespace, spec, pinnedKeys(scope.machine, scope.entry), scope.signal);
+    const access = await this.#deps.access.read(scope.name.namespace, spec, trustOf(scope.machine, scope.entry), scope.signal);
     for (const name of access.notMovable) {
       const note = `Secret ${name} lacks the label clusterctl.cluster.x-k8s.io/move: clusterctl move would leave it behind`;
       this.#deps.events.event(scope.machine, 'Normal', REASON.KeyNotMovable, CONDITION.HostReachable, note);
@@ -109,18 +133,15 @@ export class Bootstrap {
     return this.#ended(scope, runID, state.result.outcome);
   }
 
-  #progress(scope: MachineScope, runID: string, progress: Progress | undefined): Result {
-    const spec = hostSpecOf(scope.machine.spec, scope.entry);
+  async #progress(scope: MachineScope, runID: string, progress: Progress | undefined): Promise<Result> {
     if (progress?.contact === undefined) {
-      scope.wait(
-        CONDITION.HostReachable,
-        REASON.Connecting,
-        `Connecting to ${spec?.user ?? 'root'}@${spec === undefined ? '?' : endpointOf(spec)}`,
-      );
+      this.#connecting(scope);
       return {};
     }
-    this.#contacted(scope, progress.contact.facts);
-    const { startedAt, command } = progress;
+    const { contact, startedAt, command } = progress;
+    if (startedAt !== undefined) this.#attempts.succeeded(scope.uid);
+    if (replacesPin(scope, contact.hostKey)) await pinHostKey(this.#deps, scope, contact.hostKey);
+    contacted(scope, contact.facts);
     scope.status.bootstrap = {
       runID,
       phase: startedAt === undefined ? 'Claimed' : 'Running',
@@ -132,42 +153,33 @@ export class Bootstrap {
     return {};
   }
 
-  #contacted(scope: MachineScope, facts: BootstrapOutcome['facts']): void {
-    this.#attempts.succeeded(scope.uid);
-    scope.status.host = facts;
-    scope.mark(CONDITION.HostReachable, 'True', REASON.Reachable, `Connected; the host key is ${facts.hostKey ?? '?'}`);
+  /** While something is tried again, the machine says what went wrong the last time. */
+  #connecting(scope: MachineScope): void {
+    const last = this.#attempts.last(scope.uid, scope.version);
+    if (last !== undefined) {
+      report(scope, last);
+      return;
+    }
+    const spec = hostSpecOf(scope.machine.spec, scope.entry);
+    const where = spec === undefined ? '?' : endpointOf(spec);
+    scope.wait(CONDITION.HostReachable, REASON.Connecting, `Connecting to ${spec?.user ?? DEFAULT_USER}@${where}`);
   }
 
   async #ended(scope: MachineScope, runID: string, outcome: BootstrapOutcome): Promise<Result | undefined> {
     const { ended, facts, hostKey } = outcome;
     const running = this.#running.get(scope.uid);
-    this.#contacted(scope, facts);
-    const failure = failureOfRun(ended, runID, running);
-    const finishedAt = 'finishedAt' in ended ? ended.finishedAt : scope.now;
-    const command = 'command' in ended ? ended.command : undefined;
-    scope.status.bootstrap = {
-      runID,
-      phase: failure === undefined ? 'Succeeded' : 'Failed',
-      startedAt: ended.startedAt.toISOString(),
-      finishedAt: finishedAt.toISOString(),
-      ...(command !== undefined && command !== '' && { command }),
-      ...('exitCode' in ended && { exitCode: ended.exitCode }),
-    };
-    if (failure !== undefined) {
-      this.#done(scope);
-      scope.fail(CONDITION.BootstrapExecSucceeded, { ...failure, terminal: true });
-      return {};
-    }
+    this.#attempts.succeeded(scope.uid);
+    contacted(scope, facts);
+    const expectations = { runID, sentinel: running?.expectsSentinel === true, filter: running?.filter ?? String };
+    const failure = failureOfRun(ended, expectations);
+    scope.status.bootstrap = bootstrapStatus(runID, failure === undefined, ended, scope.now);
     const spec = hostSpecOf(scope.machine.spec, scope.entry);
     if (spec === undefined) throw new Error(`RemoteMachine ${scope.key} lost its address`);
-    const { annotations, resourceVersion } = scope.machine.metadata;
-    const pin = running?.pins === true && annotations?.[ANNOTATION.hostKey] !== hostKey.publicKey;
-    scope.machine = await this.#deps.client.patch<RemoteMachine>(REMOTE_MACHINES, scope.name, {
-      metadata: { resourceVersion, ...(pin && { annotations: { [ANNOTATION.hostKey]: hostKey.publicKey } }) },
-      spec: { providerID: providerIDOf(spec) },
-    });
+    await pinHostKey(this.#deps, scope, hostKey, failure === undefined ? { spec: { providerID: providerIDOf(spec) } } : {});
     this.#done(scope);
-    return undefined;
+    if (failure === undefined) return undefined;
+    scope.fail(CONDITION.BootstrapExecSucceeded, { ...failure, terminal: true });
+    return {};
   }
 
   #done(scope: MachineScope): void {
@@ -177,23 +189,22 @@ export class Bootstrap {
 
   /** Transient failures are tried again with backoff, on another host where nothing was left on this one. */
   async #failed(scope: MachineScope, error: unknown): Promise<Result> {
-    const failure = failureOf(error);
+    const spec = hostSpecOf(scope.machine.spec, scope.entry);
+    const about = { namespace: scope.name.namespace, spec, dataSecret: scope.owner?.spec?.bootstrap.dataSecretName };
+    const failure = failureOf(error, about);
     if (failure.reason === REASON.InternalError) scope.log.error('an attempt failed', { error });
-    const type =
-      failure.concerns === 'contact' || scope.status.host === undefined ? CONDITION.HostReachable : CONDITION.BootstrapExecSucceeded;
     if (failure.terminal) {
-      scope.fail(CONDITION.BootstrapExecSucceeded, failure);
+      report(scope, failure);
       return {};
     }
     if (allowsOtherHost(error) && (await this.#moveOn(scope, failure))) return { requeueAfter: 0 };
-    const attempt = this.#attempts.failed(scope.uid, versionOf(scope), failure);
-    scope.fail(failure.concerns === 'host' ? CONDITION.BootstrapExecSucceeded : type, failure);
+    const attempt = this.#attempts.failed(scope.uid, scope.version, failure);
+    report(scope, failure);
     return { requeueAfter: attempt.wait };
   }
 
-  async #moveOn(scope: MachineScope, failure: { reason: keyof typeof REASON; message: string; concerns: string }): Promise<boolean> {
-    const { reason, message } = failure;
-    const type = failure.concerns === 'contact' ? CONDITION.Reachable : CONDITION.Clean;
+  async #moveOn(scope: MachineScope, { reason, message, concerns }: Failure): Promise<boolean> {
+    const type = concerns === 'access' ? CONDITION.Reachable : CONDITION.Clean;
     const mark = { type, status: 'False' as const, reason, message };
     const options = { failureDomain: scope.owner?.spec?.failureDomain, startRun: true };
     const moved = await this.#deps.allocator.moveOn(scope.machine, options, mark);
@@ -209,11 +220,28 @@ export class Bootstrap {
   }
 }
 
-/** What was tried: another spec, key or accepted host key is tried at once. */
-function versionOf({ machine, entry }: MachineScope): string {
-  const of = (object: typeof machine | typeof entry): string =>
-    `${object?.metadata.uid ?? ''}/${object?.metadata.generation ?? 0}/${object?.metadata.annotations?.[REQUEST.acceptHostKey] ?? ''}`;
-  return `${of(machine)} ${of(entry)}`;
+function contacted(scope: MachineScope, facts: HostFacts): void {
+  scope.status.host = facts;
+  scope.mark(CONDITION.HostReachable, 'True', REASON.Reachable, `Connected; the host key is ${facts.hostKey ?? '?'}`);
+}
+
+/** The condition that a failure is told by: the one that it keeps from being True. A host that refuses has been reached. */
+function report(scope: MachineScope, failure: Failure): void {
+  if (failure.concerns === 'host') scope.mark(CONDITION.HostReachable, 'True', REASON.Reachable, 'The host answered');
+  const early = failure.concerns === 'access' || (failure.concerns === 'api' && scope.status.host === undefined);
+  scope.fail(early ? CONDITION.HostReachable : CONDITION.BootstrapExecSucceeded, failure);
+}
+
+function bootstrapStatus(runID: string, succeeded: boolean, ended: Ended, now: Date): NonNullable<MachineStatus['bootstrap']> {
+  const command = 'command' in ended ? ended.command : undefined;
+  return {
+    runID,
+    phase: succeeded ? 'Succeeded' : 'Failed',
+    startedAt: ended.startedAt.toISOString(),
+    finishedAt: ('finishedAt' in ended ? ended.finishedAt : now).toISOString(),
+    ...(command !== undefined && command !== '' && { command }),
+    ...('exitCode' in ended && { exitCode: ended.exitCode }),
+  };
 }
 
 /** Slots that work on a host takes: one of all, one of the host, one of each bastion. */
@@ -227,37 +255,6 @@ function cleanupInput(scope: MachineScope, spec: HostSpec): Parameters<typeof pl
   const ref = scope.owner?.spec?.bootstrap.configRef;
   const group = ref?.apiGroup ?? ref?.apiVersion?.split('/')[0] ?? '';
   return { ...(commands && { commands }), ...(ref && { bootstrap: { kind: ref.kind, group } }) };
-}
-
-/** Why the run failed, in words; undefined: it succeeded. */
-function failureOfRun(
-  ended: BootstrapOutcome['ended'],
-  runID: string,
-  running: Running | undefined,
-): { reason: keyof typeof REASON; message: string } | undefined {
-  const tail = (text: string): string => (text.trim() === '' ? '' : `. Last output:\n${(running?.filter ?? String)(text.trim())}`);
-  const next = `Run ${runID}: delete the Machine, or annotate ${REQUEST.retry}=${runID}`;
-  if (ended.phase === 'TimedOut') {
-    return {
-      reason: REASON.BootstrapTimedOut,
-      message: `${ended.command} did not end in time and was killed. ${next}${tail(ended.outputTail)}`,
-    };
-  }
-  if (ended.phase === 'Vanished') {
-    return {
-      reason: REASON.BootstrapVanished,
-      message: `The run was gone during ${ended.command}: power cut, or killed. ${next}${tail(ended.outputTail)}`,
-    };
-  }
-  if (ended.exitCode !== 0) {
-    const what = `${ended.command ?? 'The run'} failed with exit code ${ended.exitCode}`;
-    return { reason: REASON.BootstrapFailed, message: `${what}. ${next}${tail(ended.outputTail)}` };
-  }
-  if (running?.expectsSentinel === true && !ended.sentinel) {
-    const what = 'Every command succeeded, but /run/cluster-api/bootstrap-success.complete was not written';
-    return { reason: REASON.SentinelMissing, message: `${what}. ${next}${tail(ended.outputTail)}` };
-  }
-  return undefined;
 }
 
 /** Calls `write` with each whole line. */

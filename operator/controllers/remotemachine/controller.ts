@@ -10,12 +10,14 @@ import { hostTopic, poolTopic, WaitingList } from '../../pool/waiting.ts';
 import { Attempts } from '../hosts/attempts.ts';
 import { taskKey } from '../hosts/tasks.ts';
 import { Bootstrap } from './bootstrap.ts';
+import { HostCleaning } from './cleaning.ts';
 import { Deletion } from './delete.ts';
 import type { MachineDeps } from './deps.ts';
 import { setNodeProviderID } from './node.ts';
 import { clusterNameOf, isWatched, ownerMachineName, pausedBy } from './owner.ts';
 import { reportProvisioned, settle } from './provisioned.ts';
 import { reserve } from './reserve.ts';
+import { Retry } from './retry.ts';
 import { MachineScope } from './scope.ts';
 import { StatusWriter } from './status.ts';
 
@@ -31,6 +33,7 @@ export class RemoteMachineReconciler implements Reconciler {
   readonly #attempts = new Attempts(1_000, 30_000);
   readonly #bootstrap: Bootstrap;
   readonly #deletion: Deletion;
+  readonly #retry: Retry;
   readonly #status: StatusWriter;
   /** Key of a machine -> its UID, to drop what is kept of it once it is gone. */
   readonly #known = new Map<string, string>();
@@ -38,7 +41,9 @@ export class RemoteMachineReconciler implements Reconciler {
   constructor(deps: MachineDeps) {
     this.#deps = deps;
     this.#bootstrap = new Bootstrap(deps, this.#attempts);
-    this.#deletion = new Deletion(deps, this.#attempts);
+    const cleaning = new HostCleaning(deps, this.#attempts);
+    this.#deletion = new Deletion(deps, cleaning);
+    this.#retry = new Retry(deps, cleaning);
     this.#status = new StatusWriter(deps.client, deps.events);
   }
 
@@ -64,6 +69,8 @@ export class RemoteMachineReconciler implements Reconciler {
     if (scope.deleting) return this.#deletion.run(scope);
     const waits = this.#precondition(scope) ?? (await reserve(this.#deps, this.#waiting, scope));
     if (waits !== undefined) return waits;
+    const retries = await this.#retry.run(scope);
+    if (retries !== undefined) return retries;
     if (scope.machine.spec?.providerID === undefined) {
       if (scope.owner?.spec?.bootstrap.dataSecretName === undefined) return this.#awaitData(scope);
       const runs = await this.#bootstrap.run(scope);
@@ -118,6 +125,7 @@ export class RemoteMachineReconciler implements Reconciler {
     this.#waiting.leave(request);
     this.#attempts.succeeded(uid);
     this.#bootstrap.forget(uid);
+    this.#retry.forget(uid);
     this.#status.forget(uid);
     this.#deps.allocator.forget(uid);
     this.#deps.nodes.leave(key);

@@ -5,14 +5,11 @@ import { REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
 import { isNotFound, type Result } from '../../framework/types.ts';
 import type { EntryMark } from '../../pool/entry-status.ts';
 import { endpointOf } from '../../pool/identity.ts';
-import { hostSpecOf, pinnedKeys } from '../hosts/access.ts';
-import type { Attempts } from '../hosts/attempts.ts';
+import { hostSpecOf } from '../hosts/access.ts';
 import { durationOf } from '../hosts/duration.ts';
-import { failureOf } from '../hosts/failure.ts';
-import { outputFilter } from './bootstrap-data.ts';
-import { limitsOf } from './bootstrap.ts';
-import type { HostOutcome } from '../hosts/tasks.ts';
+import type { FailedCleaning, HostCleaning } from './cleaning.ts';
 import type { MachineDeps } from './deps.ts';
+import { isAccepted } from './host-key.ts';
 import { isMovedAway } from './owner.ts';
 import type { MachineScope } from './scope.ts';
 
@@ -23,11 +20,11 @@ export type DeletionResult = Result | 'gone';
 
 export class Deletion {
   readonly #deps: MachineDeps;
-  readonly #attempts: Attempts;
+  readonly #cleaning: HostCleaning;
 
-  constructor(deps: MachineDeps, attempts: Attempts) {
+  constructor(deps: MachineDeps, cleaning: HostCleaning) {
     this.#deps = deps;
-    this.#attempts = attempts;
+    this.#cleaning = cleaning;
   }
 
   async run(scope: MachineScope): Promise<DeletionResult> {
@@ -40,105 +37,53 @@ export class Deletion {
     const untouched = runID === undefined && scope.machine.spec?.providerID === undefined;
     if (untouched || spec === undefined) return this.#finish(scope, [mark('True', REASON.NeverClaimed, 'Nothing was done on the host')]);
     if (runID === undefined) {
-      return this.#later(
-        scope,
-        REASON.NoCleanupKnown,
-        'The host was bootstrapped by another operator, and no run of this one is known',
-        undefined,
-      );
+      const message = 'The host was bootstrapped by another operator, and no run of this one is known';
+      const cleaning = this.#cleaning.impossible(scope, REASON.NoCleanupKnown, message);
+      return this.#waitOrLetGo(scope, cleaning, undefined);
     }
     return this.#clean(scope, runID);
   }
 
   async #clean(scope: MachineScope, runID: string): Promise<DeletionResult> {
-    const id = `clean/${runID}`;
-    const task = this.#deps.tasks.peek(scope.task);
-    if (task?.id === id) {
-      const { state } = task;
-      if (state.phase === 'done') {
-        this.#deps.tasks.forget(scope.task);
-        return this.#cleaned(scope, runID, state.result);
-      }
-      if (state.phase === 'failed') {
-        this.#deps.tasks.forget(scope.task);
-        const { reason, message } = failureOf(state.error);
-        return this.#later(scope, reason, message, runID);
-      }
-      const command = state.phase === 'running' ? state.progress?.command : undefined;
-      return this.#underWay(scope, command === undefined ? 'Connecting to the host to clean it' : `${command} runs`);
+    const cleaning = await this.#cleaning.run(scope, runID);
+    if (cleaning.state === 'underWay') return this.#underWay(scope, cleaning.message, runID);
+    if (cleaning.state === 'failed') return this.#waitOrLetGo(scope, cleaning, runID);
+    const clean = cleaning.ran
+      ? mark('True', REASON.Cleaned, 'The host was cleaned, confirmed by looking at it')
+      : mark('True', REASON.NeverClaimed, 'The host has nothing of the last machine');
+    const reachable = { ...mark('True', REASON.Reachable, 'The last contact succeeded'), type: CONDITION.Reachable };
+    if (isAccepted(scope, cleaning.hostKey)) {
+      const note = `The host key ${cleaning.hostKey.fingerprint} was accepted`;
+      this.#deps.events.event(scope.machine, 'Normal', REASON.HostKeyAccepted, CONDITION.CleanedUp, note);
     }
-    const pending = this.#attempts.pending(id, '');
-    if (pending !== undefined) return this.#waitOrLetGo(scope, pending.failure.reason, pending.failure.message, runID, pending.wait);
-    try {
-      await this.#start(scope, runID, id);
-    } catch (error) {
-      const { reason, message } = failureOf(error);
-      return this.#later(scope, reason, message, runID);
-    }
-    return this.#underWay(scope, 'Connecting to the host to clean it');
+    return this.#finish(scope, [clean, reachable], cleaning.hostKey.publicKey);
   }
 
-  async #start(scope: MachineScope, runID: string, id: string): Promise<void> {
-    const spec = hostSpecOf(scope.machine.spec, scope.entry);
-    if (spec === undefined) throw new Error(`RemoteMachine ${scope.key} lost its address`);
-    const access = await this.#deps.access.read(scope.name.namespace, spec, pinnedKeys(scope.machine, scope.entry), scope.signal);
-    const filter = outputFilter(undefined, undefined, access);
-    this.#deps.tasks.ensure(scope.task, id, limitsOf(spec), async (work): Promise<HostOutcome> => {
-      const outcome = await this.#deps.executor.reclaim(access, (holder) => holder.runID === runID, work);
-      return { work: 'clean', outcome: outcome.outcome === 'Failed' ? { ...outcome, outputTail: filter(outcome.outputTail) } : outcome };
-    });
-  }
-
-  async #cleaned(scope: MachineScope, runID: string, result: HostOutcome): Promise<DeletionResult> {
-    if (result.work !== 'clean') throw new Error(`RemoteMachine ${scope.key} was bootstrapped under the ID of its cleanup`);
-    const { outcome } = result;
-    // A claim of another run is none of ours: ours is gone.
-    if (outcome.outcome === 'Clean' || outcome.outcome === 'InUse') {
-      const clean =
-        outcome.outcome === 'Clean' && outcome.ran
-          ? mark('True', REASON.Cleaned, 'The host was cleaned, confirmed by looking at it')
-          : mark('True', REASON.NeverClaimed, 'The host has nothing of the last machine');
-      return this.#finish(
-        scope,
-        [clean, { ...mark('True', REASON.Reachable, 'The last contact succeeded'), type: CONDITION.Reachable }],
-        outcome.hostKey.publicKey,
-      );
+  /** A cleanup that hangs does not hold the machine beyond the deadline either. */
+  async #underWay(scope: MachineScope, message: string, runID: string): Promise<DeletionResult> {
+    const left = this.#left(scope);
+    if (left <= 0) {
+      await this.#deps.tasks.abort(scope.task);
+      return this.#letGo(scope, { reason: REASON.CleanupFailed, message: `The cleanup did not end: ${message}` }, runID);
     }
-    if (outcome.outcome === 'NoCleanupKnown') {
-      const message =
-        'Something ran on the host and nothing says how to clean it: set cleanUpCommands, or clean it by hand and force its release';
-      return this.#later(scope, REASON.NoCleanupKnown, message, runID);
-    }
-    const tail = outcome.outputTail.trim() === '' ? '' : `. Last output:\n${outcome.outputTail.trim()}`;
-    return this.#later(scope, REASON.CleanupFailed, `${outcome.command}: ${outcome.message}${tail}`, runID);
-  }
-
-  #underWay(scope: MachineScope, message: string): Result {
     scope.wait(CONDITION.CleanedUp, REASON.CleaningUp, message);
-    const deadline = this.#deadline(scope);
-    return deadline === undefined ? {} : { requeueAfter: Math.max(1_000, deadline - Date.now()) };
+    return left === Infinity ? {} : { requeueAfter: left };
   }
 
-  async #later(scope: MachineScope, reason: Reason, message: string, runID: string | undefined): Promise<DeletionResult> {
-    const id = `clean/${runID ?? scope.uid}`;
-    const attempt = this.#attempts.failed(id, '', { reason, message, terminal: false, concerns: 'host' });
-    return this.#waitOrLetGo(scope, reason, message, runID, attempt.wait);
+  /** Until the deadline it is tried again. */
+  async #waitOrLetGo(scope: MachineScope, cleaning: FailedCleaning, runID: string | undefined): Promise<DeletionResult> {
+    const left = this.#left(scope);
+    if (left <= 0) return this.#letGo(scope, cleaning, runID);
+    scope.fail(CONDITION.CleanedUp, { ...cleaning, terminal: false });
+    return { requeueAfter: Math.min(cleaning.wait, left) };
   }
 
-  /** Until the deadline it is tried again; then the machine goes and its entry stays in quarantine. */
-  async #waitOrLetGo(
+  /** The machine goes and its entry stays in quarantine. */
+  async #letGo(
     scope: MachineScope,
-    reason: Reason,
-    message: string,
+    { reason, message }: Pick<FailedCleaning, 'reason' | 'message'>,
     runID: string | undefined,
-    wait: number,
   ): Promise<DeletionResult> {
-    const deadline = this.#deadline(scope);
-    const left = deadline === undefined ? Infinity : deadline - Date.now();
-    if (left > 0) {
-      scope.fail(CONDITION.CleanedUp, { reason, message, terminal: false });
-      return { requeueAfter: Math.min(wait, left) };
-    }
     const { entry } = scope;
     const note = `The host could not be cleaned in time and may hold what the machine left: ${message}`;
     if (entry !== undefined) await this.#deps.allocator.quarantine(entry, runID ?? scope.uid, mark('False', reason, message));
@@ -146,10 +91,10 @@ export class Deletion {
     return this.#removeFinalizers(scope);
   }
 
-  /** Unix milliseconds; undefined: never. */
-  #deadline(scope: MachineScope): number | undefined {
+  /** Milliseconds until the machine is let go; Infinity: never. */
+  #left(scope: MachineScope): number {
     const after = durationOf(scope.machine.metadata.annotations?.[REQUEST.cleanupDeadline]) ?? this.#deps.settings.cleanupDeadline;
-    return after === 0 ? undefined : Date.parse(scope.machine.metadata.deletionTimestamp ?? '') + after;
+    return after === 0 ? Infinity : Date.parse(scope.machine.metadata.deletionTimestamp ?? '') + after - Date.now();
   }
 
   async #finish(scope: MachineScope, marks: EntryMark[], hostKey?: string): Promise<DeletionResult> {
@@ -176,8 +121,7 @@ export class Deletion {
     } catch (error) {
       if (!isNotFound(error)) throw error;
     }
-    const runID = scope.machine.metadata.annotations?.[ANNOTATION.runID];
-    this.#attempts.succeeded(`clean/${runID ?? scope.uid}`);
+    this.#cleaning.forget(scope, scope.machine.metadata.annotations?.[ANNOTATION.runID]);
     return 'gone';
   }
 }

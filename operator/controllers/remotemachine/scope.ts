@@ -1,5 +1,6 @@
 /** What one reconcile of a RemoteMachine works on: the object, what it belongs to, and the status that is being drawn up. */
 import { CONDITION, type ConditionType, REASON, type Reason } from '../../../apis/infrastructure/conditions.ts';
+import { REQUEST } from '../../../apis/infrastructure/group.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import type { Condition } from '../../../apis/infrastructure/status.ts';
 import { keyOf } from '../../../apis/meta.ts';
@@ -51,6 +52,13 @@ export class MachineScope {
     return this.machine.metadata.deletionTimestamp !== undefined;
   }
 
+  /** What an attempt on the host depends on: another spec or an accepted host key is tried at once. */
+  get version(): string {
+    const of = (object: RemoteMachine | PooledRemoteMachine | undefined): string =>
+      `${object?.metadata.uid ?? ''}/${object?.metadata.generation ?? 0}/${object?.metadata.annotations?.[REQUEST.acceptHostKey] ?? ''}`;
+    return `${of(this.machine)} ${of(this.entry)}`;
+  }
+
   mark(type: ConditionType, status: Condition['status'], reason: Reason, message: string): void {
     const generation = this.machine.metadata.generation;
     this.status.conditions = setCondition(
@@ -75,19 +83,21 @@ export class MachineScope {
     const { reason, message, terminal } = failure;
     this.mark(type, terminal || type === CONDITION.HostReachable ? 'False' : 'Unknown', reason, message);
     this.#ready(terminal ? 'False' : 'Unknown', reason, message);
-    if (terminal) {
-      this.status.failureReason = reason;
-      this.status.failureMessage = clip(message, MESSAGE_LIMIT);
-    }
   }
 
   succeed(message: string): void {
     this.#ready('True', REASON.Provisioned, message);
-    delete this.status.failureReason;
-    delete this.status.failureMessage;
   }
 
+  /** A failed run stays told in failureReason and failureMessage until it is retried, whatever is awaited meanwhile. */
   #ready(status: Condition['status'], reason: Reason, message: string): void {
     this.mark(CONDITION.Ready, status, reason, message);
+    if (status === 'False') {
+      this.status.failureReason = reason;
+      this.status.failureMessage = clip(message, MESSAGE_LIMIT);
+    } else if (this.status.bootstrap?.phase !== 'Failed') {
+      delete this.status.failureReason;
+      delete this.status.failureMessage;
+    }
   }
 }
