@@ -45,7 +45,11 @@ function showRows(latest: Row[]): void {
 }
 
 function table(): string {
-  const drawn = new Table({ head: ['Machine', 'Host', 'Phase', 'Seconds'], style: { head: ['bold'] } });
+  const drawn = new Table({
+    head: ['Machine', 'Host', 'Phase', 'Seconds'],
+    style: { head: ['bold'] },
+    chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' },
+  });
   for (const { machine, host, phase, seconds } of rows) drawn.push([machine, host, phase, seconds.toFixed(0)]);
   return drawn.toString();
 }

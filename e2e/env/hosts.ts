@@ -44,6 +44,9 @@ export async function startHosting(run: Run, progress: Progress): Promise<Hostin
   return { network, image, keyPath };
 }
 
+/** With a process namespace of its own, whose end the kernel makes the end of all in it: nspawn alone leaves its machine behind when it is killed. */
+const unshare = ['unshare', '--mount', '--pid', '--fork', '--kill-child'];
+
 const starting = pLimit(cpus().length * 4);
 
 /** Makes a host and starts it. `count` of them start side by side with createHosts. */
@@ -108,6 +111,11 @@ export class Host {
     return this.#hostPublicKey;
   }
 
+  /** ID of the host's first process on this machine; undefined while the host is off. */
+  get pid(): number | undefined {
+    return this.running ? this.#init?.pid : undefined;
+  }
+
   get running(): boolean {
     return this.#init !== undefined && isAlive(this.#init);
   }
@@ -126,16 +134,18 @@ export class Host {
     const started = startProcess(this.#run, { name: `host ${this.name}`, log, ...this.#command() });
     this.#process = started;
     await untilReady(started, () => this.answers(), 120_000, 20);
+    // unshare's child; in a full host that is nspawn, and the machine's own first process its child.
     this.#init = children(started.pid)[0];
-    if (this.#options.kind === 'full') await this.exec('systemctl is-system-running --wait');
+    if (this.#options.kind !== 'full') return;
+    this.#init = children(this.#init?.pid ?? 0)[0];
+    await this.exec('systemctl is-system-running --wait');
   }
 
   #command(): { command: string; args: string[]; env?: NodeJS.ProcessEnv } {
     const script = (name: string) => [join(import.meta.dirname, name), this.name, this.#state.image, join(this.#folder, 'disk')];
     const { namespace } = this.#place;
     if (this.#options.kind !== 'full') {
-      const unshare = ['unshare', '--mount', '--pid', '--uts', '--ipc', '--fork', '--kill-child'];
-      return { command: 'ip', args: ['netns', 'exec', namespace, ...unshare, 'sh', ...script('light-host.sh')] };
+      return { command: 'ip', args: ['netns', 'exec', namespace, ...unshare, '--uts', '--ipc', 'sh', ...script('light-host.sh')] };
     }
     const { folders, version1 } = createCgroups(this.#run, namespace);
     const env = {
@@ -144,7 +154,8 @@ export class Host {
       CGROUPS: folders.join(':'),
       ...(version1 && { SYSTEMD_NSPAWN_UNIFIED_HIERARCHY: '0' }),
     };
-    return { command: 'unshare', args: ['--mount', 'sh', ...script('full-host.sh')], env };
+    const [command = '', ...args] = [...unshare, '--mount-proc', 'sh', ...script('full-host.sh')];
+    return { command, args, env };
   }
 
   /** Whether an SSH server greets at its address. */

@@ -1,0 +1,55 @@
+# Everyday commands. The Node in node_modules is the one that everything runs with; npm ci brings it.
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+SHELL := /bin/bash
+
+STAMP := node_modules/.installed
+# Hosts (namespaces, mounts) need root; without it, and without passwordless sudo, the environment says what is missing.
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || ! sudo -n true 2>/dev/null || echo 'sudo -n env "PATH=$$PATH" "HOME=$$HOME" "XDG_CACHE_HOME=$$XDG_CACHE_HOME"')
+RUN := $(AS_ROOT) node
+
+.DEFAULT_GOAL := help
+.PHONY: help test unit e2e lint format generate bench demo demo-down kind clean
+
+help: ## Show these targets.
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+
+$(STAMP): package-lock.json
+	npm ci --no-audit --no-fund
+	@touch $@
+
+test: $(STAMP) ## Run every check and test; the last line says how many passed and failed.
+	@$(RUN) e2e/run-tests.ts
+
+unit: $(STAMP) ## Run the unit tests.
+	@node node_modules/jest/bin/jest.js --selectProjects unit
+
+e2e: $(STAMP) ## Run the end-to-end suites on real hosts; SUITE=name runs those whose path has that name.
+	@$(RUN) node_modules/jest/bin/jest.js --selectProjects e2e --runInBand $(SUITE)
+
+lint: $(STAMP) ## Check style, types and formatting.
+	eslint .
+	tsc --noEmit
+	prettier --check .
+	shellcheck $$(git ls-files '*.sh' .ci/run)
+
+format: $(STAMP) ## Format the sources.
+	prettier --write .
+
+generate: $(STAMP) ## Write the CRDs and the API reference anew from the schemas.
+	npm run --silent generate
+
+bench: $(STAMP) ## Measure beside plain ssh on the same hosts; writes out/bench.json. FIGURES="fleet memory" picks some.
+	@node operator/bundle.ts && $(RUN) e2e/bench/main.ts $(FIGURES)
+
+demo: $(STAMP) ## Show it at work: a control plane, real hosts and the operator; stays running.
+	@$(RUN) e2e/demo/main.ts
+
+demo-down: $(STAMP) ## End the demo.
+	@$(RUN) e2e/demo/down.ts
+
+kind: $(STAMP) ## For people with Docker: a kind cluster with the project's kinds.
+	kind create cluster --name cluster-api-provider-remote
+	kubectl --context kind-cluster-api-provider-remote apply --server-side -k manifests/crds
+
+clean: ## Remove what was built in the checkout; what is cached elsewhere stays.
+	rm -rf dist out coverage $(STAMP)

@@ -1,0 +1,93 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ManagedProcess, startProcess, untilReady } from './process.ts';
+import { cleanUp, cleanUpAbandoned, existingRuns, isAlive, readManifest, type Run, signal, startRun, startTime } from './run.ts';
+
+let temporary: string;
+const before = process.env['TMPDIR'];
+beforeEach(() => {
+  temporary = mkdtempSync(join(tmpdir(), 'run-test-'));
+  process.env['TMPDIR'] = temporary;
+});
+afterEach(() => {
+  for (const { run } of existingRuns()) cleanUp(run.folder);
+  if (before === undefined) delete process.env['TMPDIR'];
+  else process.env['TMPDIR'] = before;
+  rmSync(temporary, { recursive: true });
+});
+
+const shell = (run: Run, script: string): ManagedProcess =>
+  startProcess(run, { name: 'shell', command: 'sh', args: ['-c', script], log: join(run.folder, 'shell.log') });
+
+test('runs that exist at once have different indexes; one that is over gives its index back', async () => {
+  const [first, second] = [await startRun('one'), await startRun('two')];
+  expect([first.index, second.index]).toEqual([0, 1]);
+  cleanUp(first.folder);
+  expect((await startRun('three')).index).toBe(0);
+});
+
+test('stop ends a process that ignores SIGTERM, and its descendants outside its process group', async () => {
+  const run = await startRun('test');
+  const parent = shell(run, `trap '' TERM; setsid sleep 1000 & echo $! >${run.folder}/child; echo up; while :; do sleep 0.1; done`);
+  await untilReady(parent, () => Promise.resolve(parent.output().includes('up')));
+  const child = { pid: Number(readFileSync(join(run.folder, 'child'), 'utf8')), start: 0 };
+  child.start = startTime(child.pid) ?? -1;
+  expect(isAlive(child)).toBe(true);
+  expect(await parent.stop(100)).toBeNull();
+  expect([parent.alive, isAlive(child)]).toEqual([false, false]);
+});
+
+test('stop returns the exit code of a process that ends by itself', async () => {
+  const run = await startRun('test');
+  const parent = shell(run, `trap 'exit 7' TERM; echo up; while :; do sleep 0.01; done`);
+  await untilReady(parent, () => Promise.resolve(parent.output().includes('up')));
+  expect(await parent.stop()).toBe(7);
+});
+
+test('a process that ends while starting is reported with the end of its log', async () => {
+  const run = await startRun('test');
+  await expect(untilReady(shell(run, 'echo no such flag >&2; exit 3'), () => Promise.resolve(false))).rejects.toThrow(
+    /shell ended while starting[^]*no such flag/,
+  );
+});
+
+test('a signal reaches only the process that was meant, not a later one with its ID', async () => {
+  const run = await startRun('test');
+  const { pid, start } = shell(run, 'sleep 1000');
+  expect(signal({ pid, start: start - 1 }, 'SIGKILL')).toBe(false);
+  expect(isAlive({ pid, start })).toBe(true);
+});
+
+test('what an owner that was killed leaves behind is cleaned up by the next run', async () => {
+  // The owner is killed by SIGKILL, so nothing of its own code can clean up.
+  const script = `
+    const { startRun } = await import(${JSON.stringify(join(__dirname, 'run.ts'))});
+    const { startProcess } = await import(${JSON.stringify(join(__dirname, 'process.ts'))});
+    const run = await startRun('killed');
+    startProcess(run, { name: 'sleep', command: 'sleep', args: ['1000'], log: run.folder + '/log' });
+    console.log('started');
+    setInterval(() => {}, 1000);`;
+  const owner = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(owner.stdout, 'data');
+  const [left] = existingRuns();
+  const child = readManifest(left?.run.folder ?? '').find((made) => made.kind === 'process');
+  expect([left?.owner.purpose, child && isAlive(child)]).toEqual(['killed', true]);
+  expect(cleanUpAbandoned()).toBe(0);
+  owner.kill('SIGKILL');
+  await once(owner, 'exit');
+  const next = await startRun('next');
+  expect(child && isAlive(child)).toBe(false);
+  expect(existingRuns().map(({ owner: { purpose } }) => purpose)).toEqual(['next']);
+  expect(next.index).toBe(0);
+});
+
+test('the manifest survives a last line that was cut short', async () => {
+  const run = await startRun('test');
+  appendFileSync(join(run.folder, 'manifest.jsonl'), '{"kind":"link","na');
+  expect(readManifest(run.folder).map(({ kind }) => kind)).toEqual(['owner']);
+  cleanUp(run.folder);
+  expect(existsSync(run.folder)).toBe(false);
+});

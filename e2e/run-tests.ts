@@ -1,0 +1,62 @@
+/**
+ * `make test`: every check and every test, one after the other, whatever fails. The last line is the sum of what the runners
+ * themselves counted; a check counts as one, and so does a runner that crashed.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Count, countOf, type JestReport } from './count.ts';
+
+const root = join(import.meta.dirname, '..');
+const bin = (name: string): string => join(root, 'node_modules/.bin', name);
+const report = join(mkdtempSync(join(tmpdir(), 'test-report-')), 'report.json');
+
+/** Runs a command of the checkout with its output on the terminal; true if it succeeded. */
+function succeeds(command: string, args: string[]): boolean {
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit' });
+  if (error !== undefined) console.error(`${command} could not be started: ${error.message}`);
+  return status === 0;
+}
+
+const scripts = (): string[] => {
+  const { stdout } = spawnSync('git', ['-c', `safe.directory=${root}`, 'ls-files', '*.sh', '.ci/run'], { cwd: root, encoding: 'utf8' });
+  return stdout.split('\n').filter(Boolean);
+};
+
+const check =
+  (command: string, ...args: string[]) =>
+  (): Count =>
+    succeeds(command, args) ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+
+const jest =
+  (project: string, ...args: string[]) =>
+  (): Count => {
+    rmSync(report, { force: true });
+    const runner = [join(root, 'node_modules/jest/bin/jest.js'), '--selectProjects', project, '--json', `--outputFile=${report}`];
+    const success = succeeds(process.execPath, [...runner, ...args]);
+    return countOf(existsSync(report) ? (JSON.parse(readFileSync(report, 'utf8')) as JestReport) : undefined, success);
+  };
+
+const stages: [string, () => Count][] = [
+  ['lint', check(bin('eslint'), '.')],
+  ['types', check(bin('tsc'), '--noEmit')],
+  ['format', check(bin('prettier'), '--check', '--log-level=warn', '.')],
+  ['generated files', check(process.execPath, 'apis/generate/main.ts', '--check')],
+  ['shell scripts', check('shellcheck', ...scripts())],
+  ['unit tests', jest('unit')],
+  ['end-to-end suites', jest('e2e', '--runInBand')],
+];
+
+const counts = stages.map(([name, run]) => {
+  console.log(`\n== ${name}`);
+  const start = performance.now();
+  const count = run();
+  console.log(`== ${name}: ${count.passed} passed, ${count.failed} failed (${((performance.now() - start) / 1000).toFixed(0)} s)`);
+  return { name, ...count };
+});
+const sum = (key: keyof Count): number => counts.reduce((total, count) => total + count[key], 0);
+const bad = counts.filter(({ failed }) => failed > 0).map(({ name }) => name);
+if (bad.length > 0) console.log(`\nFailed: ${bad.join(', ')}`);
+process.exitCode = sum('failed') > 0 ? 1 : 0;
+console.log(`${sum('passed')} passed, ${sum('failed')} failed`);
