@@ -37,6 +37,12 @@ const failure = (promise: Promise<unknown>): Promise<Error> =>
     (error: unknown) => error as Error,
   );
 
+/** Waits for a file on the host. */
+const appears = async (path: string): Promise<void> => {
+  const program = `i=0; until test -e ${path}; do sleep 0.05; i=$((i+1)); test $i -lt 100 || exit 1; done`;
+  expect(await run(connection, program)).toMatchObject({ exitCode: 0 });
+};
+
 /** Bytes in use once the garbage is gone. */
 const retained = (): number => {
   setFlagsFromString('--expose-gc');
@@ -84,8 +90,9 @@ describe('results', () => {
   });
 
   test('UTF-8 that packets cut through comes out whole', async () => {
-    const { stdout } = await run(connection, `printf x; i=0; while [ $i -lt 20000 ]; do printf 'é€🙂'; i=$((i+1)); done`);
-    expect(stdout).toBe(`x${'é€🙂'.repeat(20_000)}`);
+    // Packets are powers of two long, the character is three bytes.
+    const { stdout } = await run(connection, `yes '€' | tr -d '\\n' | head -c 300000`);
+    expect(stdout).toBe('€'.repeat(100_000));
   });
 
   test('of standard error the last 8 KiB', async () => {
@@ -149,6 +156,12 @@ describe('much data', () => {
     expect(await failure(run(connection, 'yes'))).toMatchObject({ reason: 'OutputTooLong' });
   });
 
+  test('a command whose channel is closed ends on the host', async () => {
+    const path = join(sshd.directory, 'closed');
+    await failure(run(connection, `yes; touch ${path}`, { maxOutput: 1000 }));
+    await appears(path);
+  });
+
   test('keys are exchanged anew in between, and judged anew', async () => {
     const server = await start({ config: ['RekeyLimit 1M', 'LogLevel DEBUG1'] });
     const { stdout } = await run(await connect(server.target()), 'head -c 20000000 /dev/zero | tr "\\0" x', { maxOutput: 20_000_000 });
@@ -206,8 +219,7 @@ describe('endings', () => {
     await begun;
     expect((await run(connection, `test -e ${path}`)).exitCode).toBe(1);
     controller.abort(new Error('enough'));
-    const { exitCode } = await run(connection, `i=0; until test -e ${path}; do sleep 0.05; i=$((i+1)); test $i -lt 100 || exit 1; done`);
-    expect(exitCode).toBe(0);
+    await appears(path);
   });
 
   test('a command that ends by itself ends a follow with kept standard input too', async () => {
@@ -351,7 +363,7 @@ describe('lost connections', () => {
     proxy.freeze();
     const started = performance.now();
     await on.close();
-    expect(performance.now() - started).toBeLessThan(1500);
+    expect(performance.now() - started).toBeLessThan(5000);
     await proxy.stop();
   });
 });

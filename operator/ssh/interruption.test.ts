@@ -112,7 +112,7 @@ describe.each(STALLS)('during $name', ({ target: prepare }) => {
     const started = performance.now();
     controller.abort(reason);
     expect(await connecting).toBe(reason);
-    expect(performance.now() - started).toBeLessThan(500);
+    expect(performance.now() - started).toBeLessThan(2000);
     await stop();
     await sshd.idle();
     expect(await settled(before)).toEqual({});
@@ -121,9 +121,9 @@ describe.each(STALLS)('during $name', ({ target: prepare }) => {
   test('the time limit rejects with ConnectTimeout at that hop and leaves nothing', async () => {
     const before = resources();
     const { target, stop } = await prepare();
-    const error = await sshFailure(target, 1500);
+    const error = await sshFailure(target, 2500);
     expect(error).toMatchObject({ reason: 'ConnectTimeout', hop: `127.0.0.1:${target.port}` });
-    expect(error.message).toMatch(/1\.5 s/);
+    expect(error.message).toMatch(/2\.5 s/);
     await stop();
     await sshd.idle();
     expect(await settled(before)).toEqual({});

@@ -117,7 +117,7 @@ export class TestSSHD {
 
   /** Kills every connection's processes, as a crash would; the server goes on listening. */
   killConnections(): void {
-    for (const child of this.connections()) for (const pid of [...childrenOf(child).filter(isSSHD), child]) process.kill(pid, 'SIGKILL');
+    for (const child of this.connections()) for (const pid of [...childrenOf(child).filter(isSSHD), child]) kill(pid);
   }
 
   /** Starts again on the same port with new host keys, as an installed-anew host would. */
@@ -218,6 +218,14 @@ export async function freePort(address = '127.0.0.1'): Promise<number> {
   await once(server, 'close');
   if (bound === null || typeof bound === 'string') throw new Error('no port');
   return bound.port;
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // it has ended
+  }
 }
 
 function childrenOf(pid: number): number[] {
