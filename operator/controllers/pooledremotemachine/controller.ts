@@ -5,6 +5,7 @@ import { ANNOTATION, REQUEST } from '../../../apis/infrastructure/group.ts';
 import type { PooledRemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import { POOLED_REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
 import { keyOf } from '../../../apis/meta.ts';
+import { getCondition } from '../../framework/conditions.ts';
 import type {
   Cache,
   ChangeHandler,
@@ -27,6 +28,7 @@ import type { Claimant } from '../../runner/types.ts';
 import type { AccessReader } from '../hosts/access.ts';
 import { Attempts } from '../hosts/attempts.ts';
 import { type About, failureOf } from '../hosts/failure.ts';
+import { isLostWithNamespace } from '../hosts/namespace.ts';
 import { type HostOutcome, type HostTasks, taskKey } from '../hosts/tasks.ts';
 import { limitsOf } from '../remotemachine/bootstrap.ts';
 import { isWatched } from '../remotemachine/owner.ts';
@@ -55,6 +57,8 @@ export class PooledRemoteMachineReconciler implements Reconciler {
   readonly #deps: EntryDeps;
   /** From 10 s to 10 min: a host that can't be cleaned mostly waits for a person. */
   readonly #attempts = new Attempts(10_000, 600_000);
+  /** From 1 s to 30 s: a Secret that was missing comes without an event. */
+  readonly #reads = new Attempts(1_000, 30_000);
 
   constructor(deps: EntryDeps) {
     this.#deps = deps;
@@ -67,7 +71,7 @@ export class PooledRemoteMachineReconciler implements Reconciler {
     if (entry.metadata.annotations?.[REQUEST.release] === 'force') return this.#forceRelease(entry);
     const cleanup = this.#cleanupDue(entry);
     if (cleanup !== undefined) return this.#clean(entry, cleanup, signal);
-    const marked = await this.#deps.allocator.mark(entry, { marks: [notPaused, this.#summary(entry)] });
+    const marked = await this.#mark(entry, this.#summary(entry));
     if (marked.status?.reserved !== true) await this.#deps.allocator.settle(marked);
     return undefined;
   }
@@ -77,6 +81,15 @@ export class PooledRemoteMachineReconciler implements Reconciler {
     const message = `Paused by annotation ${PAUSED_ANNOTATION}: not handed out and not cleaned`;
     await this.#deps.allocator.mark(entry, { marks: [{ type: CONDITION.Paused, status: 'True', reason: REASON.Paused, message }] });
     return undefined;
+  }
+
+  /** What is wrong with an entry is an Event, too, when it begins. */
+  async #mark(entry: PooledRemoteMachine, mark: EntryMark): Promise<PooledRemoteMachine> {
+    const before = getCondition(entry.status?.conditions, mark.type);
+    const marked = await this.#deps.allocator.mark(entry, { marks: [notPaused, mark] });
+    if (mark.status === 'False' && (before?.status !== 'False' || before.reason !== mark.reason))
+      this.#deps.events.event(marked, 'Warning', mark.reason, mark.type, mark.message);
+    return marked;
   }
 
   /** Served, or a duplicate of another entry; the allocator's summary sees to the rest. */
@@ -121,14 +134,19 @@ export class PooledRemoteMachineReconciler implements Reconciler {
       if (task.state.phase === 'failed') return this.#later(entry, failureOf(task.state.error, aboutOf(entry)));
       return undefined;
     }
-    const pending = this.#attempts.pending(entry.metadata.uid, versionOf(entry));
+    const { uid, namespace = '' } = entry.metadata;
+    const pending = this.#reads.pending(uid, versionOf(entry)) ?? this.#attempts.pending(uid, versionOf(entry));
     if (pending !== undefined) return { requeueAfter: pending.wait };
     try {
       await this.#start(entry, key, id, cleanup, signal);
+      this.#reads.succeeded(uid);
+      return undefined;
     } catch (error) {
-      return this.#later(entry, failureOf(error, aboutOf(entry)));
+      const failure = failureOf(error, aboutOf(entry));
+      if (!(await isLostWithNamespace(this.#deps.client, namespace, failure))) return this.#later(entry, failure, this.#reads);
+      await this.#deps.allocator.free(entry, [notClean(failure)]);
+      return undefined;
     }
-    return undefined;
   }
 
   async #start(entry: PooledRemoteMachine, key: string, id: string, cleanup: Cleanup, signal: AbortSignal): Promise<void> {
@@ -162,10 +180,9 @@ export class PooledRemoteMachineReconciler implements Reconciler {
     return this.#later(entry, said);
   }
 
-  async #later(entry: PooledRemoteMachine, { reason, message }: { reason: Reason; message: string }): Promise<Result> {
-    const failure = { reason, message, terminal: false, concerns: 'host' as const };
-    const { wait } = this.#attempts.failed(entry.metadata.uid, versionOf(entry), failure);
-    await this.#deps.allocator.mark(entry, { marks: [notPaused, { type: CONDITION.Clean, status: 'False', reason, message }] });
+  async #later(entry: PooledRemoteMachine, why: { reason: Reason; message: string }, attempts = this.#attempts): Promise<Result> {
+    const { wait } = attempts.failed(entry.metadata.uid, versionOf(entry), { ...why, terminal: false, concerns: 'host' });
+    await this.#deps.allocator.mark(entry, { marks: [notPaused, notClean(why)] });
     return { requeueAfter: wait };
   }
 
@@ -221,6 +238,12 @@ export class PooledRemoteMachineReconciler implements Reconciler {
 
 type MachineCacheObject = ReturnType<MachineCache['list']>[number];
 
+const notClean = ({ reason, message }: { reason: Reason; message: string }): EntryMark => ({
+  type: CONDITION.Clean,
+  status: 'False',
+  reason,
+  message,
+});
 const notPaused: EntryMark = { type: CONDITION.Paused, status: 'False', reason: REASON.NotPaused, message: 'Not paused' };
 
 const aboutOf = ({ metadata, spec }: PooledRemoteMachine): About => ({ namespace: metadata.namespace ?? '', spec: spec?.machine });

@@ -46,7 +46,10 @@ export class Bootstrap {
     if (task?.id === runID) return this.#observe(scope, runID, task.state);
     if (this.#hasFailed(scope, runID)) return {};
     const pending = this.#attempts.pending(scope.uid, scope.version);
-    if (pending !== undefined) return { requeueAfter: pending.wait };
+    if (pending !== undefined) {
+      report(scope, pending.failure);
+      return { requeueAfter: pending.wait };
+    }
     try {
       await this.#start(scope, runID);
     } catch (error) {

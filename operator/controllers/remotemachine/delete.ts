@@ -7,6 +7,7 @@ import type { EntryMark } from '../../pool/entry-status.ts';
 import { endpointOf } from '../../pool/identity.ts';
 import { hostSpecOf } from '../hosts/access.ts';
 import { durationOf } from '../hosts/duration.ts';
+import { isLostWithNamespace } from '../hosts/namespace.ts';
 import type { FailedCleaning, HostCleaning } from './cleaning.ts';
 import type { MachineDeps } from './deps.ts';
 import { isAccepted } from './host-key.ts';
@@ -70,10 +71,12 @@ export class Deletion {
     return left === Infinity ? {} : { requeueAfter: left };
   }
 
-  /** Until the deadline it is tried again. */
+  /** Until the deadline it is tried again, unless the key went with its namespace. */
   async #waitOrLetGo(scope: MachineScope, cleaning: FailedCleaning, runID: string | undefined): Promise<DeletionResult> {
     const left = this.#left(scope);
-    if (left <= 0) return this.#letGo(scope, cleaning, runID);
+    if (left <= 0 || (await isLostWithNamespace(this.#deps.client, scope.name.namespace, cleaning))) {
+      return this.#letGo(scope, cleaning, runID);
+    }
     scope.fail(CONDITION.CleanedUp, { ...cleaning, terminal: false });
     return { requeueAfter: Math.min(cleaning.wait, left) };
   }
