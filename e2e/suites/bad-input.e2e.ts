@@ -245,13 +245,12 @@ async function pinnedKeyChanges(): Promise<void> {
   await host.exec('cp -a /etc/ssh /root/new-ssh');
   await client.applyAll(pooled('second'));
   const presented = await fingerprint(host);
-  const changed = {
-    status: 'False',
+  const changed = (from: string, to: string) => ({
     reason: 'HostKeyChanged',
-    says: [`expected ${old}`, `presented ${presented}`],
-    ready: 'Unknown',
-  } as const;
-  await reports.expect('second', { type: 'HostReachable', ...changed });
+    says: [`expected ${from}`, `presented ${to}`],
+    ready: 'Unknown' as const,
+  });
+  await reports.expect('second', { type: 'HostReachable', status: 'False', ...changed(old, presented) });
   await annotate(entry('pinned'), { [`${PREFIX}/accept-host-key`]: presented });
   await goesOn('second', host);
   await reports.event('second', 'HostKeyAccepted');

@@ -33,6 +33,12 @@ export function accepts(object: Pinnable | undefined, publicKey: string): boolea
   return accepted !== undefined && fingerprintOf(accepted) === fingerprintOf(publicKey);
 }
 
+/** Whether an annotation pins this key; the status tells of the last contact only. */
+export function isPinned(object: Pinnable | undefined, publicKey: string): boolean {
+  const pin = object?.metadata.annotations?.[ANNOTATION.hostKey];
+  return pin !== undefined && fingerprintOf(pin) === fingerprintOf(publicKey);
+}
+
 /** Annotations (merge patch) that pin the key in place of an earlier one and use up its acceptance; undefined: nothing changes. */
 export function pinPatch(object: Pinnable, publicKey: string): Record<string, string | null> | undefined {
   const pin = object.metadata.annotations?.[ANNOTATION.hostKey] !== publicKey;

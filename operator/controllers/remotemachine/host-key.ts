@@ -2,8 +2,7 @@
 import { CONDITION, REASON } from '../../../apis/infrastructure/conditions.ts';
 import type { RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import { REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
-import { accepts, pinPatch, pinsHostKey, trustOf } from '../../pool/host-key-pins.ts';
-import { fingerprintOf } from '../../ssh/host-keys.ts';
+import { accepts, isPinned, pinPatch, pinsHostKey } from '../../pool/host-key-pins.ts';
 import type { HostKey } from '../../ssh/types.ts';
 import { hostSpecOf } from '../hosts/access.ts';
 import type { MachineDeps } from './deps.ts';
@@ -32,7 +31,7 @@ export async function pinHostKey(deps: MachineDeps, scope: MachineScope, hostKey
   const { machine, entry } = scope;
   const pins = pinsHostKey(hostSpecOf(machine.spec, entry) ?? {});
   const accepted = isAccepted(scope, hostKey);
-  const known = trustOf(machine, entry).pinned.some((key) => fingerprintOf(key) === hostKey.fingerprint);
+  const known = isPinned(machine, hostKey.publicKey) || isPinned(entry, hostKey.publicKey);
   const annotations = { ...(pins && pinPatch(machine, hostKey.publicKey)), ...along.annotations };
   if (Object.keys(annotations).length > 0 || along.spec !== undefined) {
     const metadata = { resourceVersion: machine.metadata.resourceVersion, annotations };
