@@ -1,4 +1,5 @@
 /** Resources of other groups that the operator reads, as the API server names them in paths. */
 export const SECRETS = { group: '', version: 'v1', plural: 'secrets', kind: 'Secret', namespaced: true };
 export const CONFIG_MAPS = { group: '', version: 'v1', plural: 'configmaps', kind: 'ConfigMap', namespaced: true };
+export const NAMESPACES = { group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace', namespaced: false };
 export const NODES = { group: '', version: 'v1', plural: 'nodes', kind: 'Node', namespaced: false };

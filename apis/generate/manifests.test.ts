@@ -62,6 +62,7 @@ describe('default', () => {
         'machines.cluster.x-k8s.io: get list watch patch',
         'secrets.: get',
         'configmaps.: get',
+        'namespaces.: get',
         'events.events.k8s.io: create patch',
       ].sort(),
     );

@@ -40,7 +40,7 @@ export interface EntryDeps {
   clusters: Cache<Cluster>;
   allocator: Allocator;
   access: AccessReader;
-  executor: Executor;
+  executor: Pick<Executor, 'reclaim'>;
   tasks: HostTasks;
   events: EventRecorder;
   watchFilter: string | undefined;

@@ -1,0 +1,19 @@
+import { NAMESPACES } from '../../../apis/core.ts';
+import { REASON, type Reason } from '../../../apis/infrastructure/conditions.ts';
+import type { KubernetesObject } from '../../../apis/meta.ts';
+import { type Client, isNotFound } from '../../framework/types.ts';
+
+/**
+ * Whether what failed can't be mended any more: a Secret is missing, and its namespace is being deleted, so that nobody can make it
+ * anew. Rejects with ApiError.
+ */
+export async function isLostWithNamespace(client: Client, namespace: string, { reason }: { reason: Reason }): Promise<boolean> {
+  if (reason !== REASON.SecretNotFound) return false;
+  try {
+    const { metadata } = await client.get<KubernetesObject>(NAMESPACES, { name: namespace });
+    return metadata.deletionTimestamp !== undefined;
+  } catch (error) {
+    if (isNotFound(error)) return true;
+    throw error;
+  }
+}
