@@ -165,6 +165,8 @@ export class RemoteMachineReconciler implements Reconciler {
     const same = type === 'updated' && old?.metadata.generation === entry.metadata.generation;
     const sameMeta = same && JSON.stringify(old?.metadata.annotations) === JSON.stringify(entry.metadata.annotations);
     if (!sameMeta) for (const machine of this.#deps.machines.byIndex('entry', keyOf(entry))) queue.add(requestOf(machine));
+    const ref = entry.status?.machineRef;
+    if (ref !== undefined && ref.uid !== old?.status?.machineRef?.uid) queue.add({ namespace: ref.namespace, name: ref.name });
     const identity = identityOfEntry(entry);
     if (type === 'deleted' || obstacle(entry) === undefined) {
       for (const request of this.#waiting.all(hostTopic(identity ?? ''))) queue.add(request);

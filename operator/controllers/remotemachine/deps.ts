@@ -30,7 +30,7 @@ export interface MachineDeps {
   ownerResource: Resource;
   allocator: Allocator;
   access: AccessReader;
-  executor: Executor;
+  executor: Pick<Executor, 'bootstrap' | 'reclaim'>;
   tasks: HostTasks;
   nodes: WorkloadNodes;
   events: EventRecorder;
