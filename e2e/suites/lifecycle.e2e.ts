@@ -61,7 +61,7 @@ test('a RemoteCluster with nothing in its spec is ready', async () => {
     .map((manifest) => (manifest.kind === 'RemoteCluster' ? { ...manifest, spec: undefined } : manifest));
   await client.applyAll(manifests);
   const isProvisioned = ({ status }: AnyObject) =>
-    (status?.['initialization'] as Record<string, unknown>)?.['infrastructureProvisioned'] === true;
+    (status?.['initialization'] as Record<string, unknown> | undefined)?.['infrastructureProvisioned'] === true;
   await client.waitFor(objects.clusterRef('Cluster', 'empty'), isProvisioned);
   const remote = await client.waitForCondition(objects.ref('RemoteCluster', 'empty'), 'Ready');
   expect(remote.spec).toBeUndefined();
@@ -252,5 +252,30 @@ describe('deleted', () => {
     await client.waitForCondition(machine('next'), 'Ready');
     const history = await historyOf(place);
     expect(history).toEqual([expect.stringMatching('^run keyless-'), 'clean', expect.stringMatching('^run next-')]);
+  });
+});
+
+describe('a namespace', () => {
+  const doomed = sharedEnvironment('lifecycle-namespace');
+
+  test('that is deleted goes although the key went first and nothing can be cleaned any more', async () => {
+    const { client, namespace, createHost, startOperator } = doomed();
+    const own = new Objects(namespace);
+    const [place] = await Promise.all([createHost(), startOperator({ namespace, name: 'operator-namespace' })]);
+    await client.applyAll([
+      own.sshKey('pool-key', place),
+      ...own.cluster('lost'),
+      own.entry('lost', 'lost', place, { cleanUpCommands }),
+      own.bootstrapData('lost', historic()),
+      own.remoteMachine('lost', { pool: 'lost' }),
+      own.machine('lost', 'lost'),
+    ]);
+    await client.waitForCondition(own.ref('RemoteMachine', 'lost'), 'Ready');
+    await client.delete({ apiVersion: 'v1', kind: 'Secret', namespace, name: 'pool-key' });
+    const started = performance.now();
+    await client.delete({ apiVersion: 'v1', kind: 'Namespace', name: namespace });
+    await client.waitForGone({ apiVersion: 'v1', kind: 'Namespace', name: namespace }, 60_000);
+    // Not by the deadline, which is ten minutes.
+    expect(performance.now() - started).toBeLessThan(60_000);
   });
 });
