@@ -15,6 +15,10 @@ export interface ControlPlaneOptions {
   name?: string;
   /** Write an audit log at level Metadata. */
   audit?: boolean;
+  /** Address of this machine that the API server listens on. Default 127.0.0.1. */
+  address?: string;
+  /** Other addresses by which clients reach it, such as a load balancer's: its certificate is for them too. */
+  alsoAt?: string[];
   /** Start kube-controller-manager: garbage collection, namespaces that really go, ServiceAccounts and their tokens. */
   controllerManager?: boolean;
 }
@@ -66,13 +70,14 @@ export async function startControlPlane(run: Run, options: ControlPlaneOptions, 
   const [client = 0, peer = 0, secure = 0, manager = 0] = await freePorts(4);
   const state: ControlPlaneState = {
     folder,
-    url: `https://127.0.0.1:${secure}`,
+    url: `https://${options.address ?? '127.0.0.1'}:${secure}`,
     kubeconfig: join(folder, 'admin.kubeconfig'),
     ...(options.audit && { auditLog: join(folder, 'audit.log') }),
   };
   const server = await issue(folder, 'apiserver', { commonName: 'kube-apiserver' }, [
     'IP:127.0.0.1',
     'IP:10.0.0.1',
+    ...[options.address ?? [], options.alsoAt ?? []].flat().map((address) => `IP:${address}`),
     'DNS:localhost',
     'DNS:kubernetes.default.svc',
   ]);
@@ -171,7 +176,7 @@ function etcdFlags(folder: string, client: number, peer: number, server: KeyPair
   ];
 }
 
-function apiServerFlags({ folder, auditLog }: ControlPlaneState, etcdPort: number, port: number, server: KeyPair): string[] {
+function apiServerFlags({ folder, url, auditLog }: ControlPlaneState, etcdPort: number, port: number, server: KeyPair): string[] {
   const ca = authority(folder).certificate;
   const signing = join(folder, 'service-account.key');
   return [
@@ -179,7 +184,7 @@ function apiServerFlags({ folder, auditLog }: ControlPlaneState, etcdPort: numbe
     `--etcd-cafile=${ca}`,
     `--etcd-certfile=${join(folder, 'admin.crt')}`,
     `--etcd-keyfile=${join(folder, 'admin.key')}`,
-    '--bind-address=127.0.0.1',
+    `--bind-address=${new URL(url).hostname}`,
     '--advertise-address=127.0.0.1',
     // It would publish the loopback address as an endpoint, which the API refuses.
     '--endpoint-reconciler-type=none',
