@@ -9,8 +9,9 @@ import { cacheFolder } from '../env/cache.ts';
 import { existingRuns, isAlive } from '../env/run.ts';
 import type { Message, Row } from './messages.ts';
 
-const interactive = process.stdout.isTTY;
-const spinner = ora({ stream: process.stdout });
+/** A terminal of unknown width (as under script(1)) can't be drawn on. */
+const interactive = process.stdout.isTTY && process.stdout.columns > 0;
+const spinner = ora({ stream: process.stdout, isEnabled: interactive });
 const updateTable = createLogUpdate(process.stdout);
 /** Steps under way; the newest is at the spinner. */
 const steps: string[] = [];

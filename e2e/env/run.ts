@@ -153,22 +153,37 @@ export function cleanUp(folder: string): void {
   rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
 }
 
+/** Ends what is left in a control group that the run made, and removes it with those below it. */
 function removeCgroup(path: string): void {
-  if (!existsSync(path)) return;
-  for (const entry of readdirSync(path, { withFileTypes: true })) if (entry.isDirectory()) removeCgroup(join(path, entry.name));
-  // A process that was just killed may count for a moment longer.
-  waitSync(2000, () => {
-    try {
-      rmdirSync(path);
-      return true;
-    } catch {
-      return !existsSync(path);
+  waitSync(5000, () => {
+    for (const folder of cgroupTree(path)) {
+      for (const pid of readFileSync(join(folder, 'cgroup.procs'), 'utf8').split('\n')) {
+        // 0 is a process that this namespace doesn't see.
+        if (Number(pid) > 0) process.kill(Number(pid), 'SIGKILL');
+      }
+      rmdirSync(folder);
     }
+    return true;
   });
 }
 
+/** The group and all below it, the deepest first. */
+function cgroupTree(path: string): string[] {
+  if (!existsSync(path)) return [];
+  const below = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return [...below.flatMap((entry) => cgroupTree(join(path, entry.name))), path];
+}
+
+/** A step that fails counts as not done yet. */
 function waitSync(milliseconds: number, done: () => boolean): void {
   const sleeper = new Int32Array(new SharedArrayBuffer(4));
   const end = performance.now() + milliseconds;
-  while (!done() && performance.now() < end) Atomics.wait(sleeper, 0, 0, 10);
+  const tried = (): boolean => {
+    try {
+      return done();
+    } catch {
+      return false;
+    }
+  };
+  while (!tried() && performance.now() < end) Atomics.wait(sleeper, 0, 0, 10);
 }
