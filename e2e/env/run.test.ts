@@ -13,7 +13,6 @@ beforeEach(() => {
   process.env['TMPDIR'] = temporary;
 });
 afterEach(() => {
-  for (const { run } of existingRuns()) cleanUp(run.folder);
   if (before === undefined) delete process.env['TMPDIR'];
   else process.env['TMPDIR'] = before;
   rmSync(temporary, { recursive: true });
