@@ -10,6 +10,7 @@ for (const { run, owner } of demos) {
   while ((existsSync(run.folder) || isAlive(owner)) && performance.now() < end) await sleep(50);
   if (!isAlive(owner)) continue;
   signal(owner, 'SIGKILL');
+  while (isAlive(owner)) await sleep(10);
   cleanUp(run.folder);
 }
 const abandoned = cleanUpAbandoned();

@@ -40,7 +40,8 @@ export interface Run {
   folder: string;
 }
 
-const base = (): string => join(tmpdir(), `cluster-api-provider-remote-${process.getuid?.() ?? 0}`);
+/** Folder of all runs of this user. */
+const runsFolder = (): string => join(tmpdir(), `cluster-api-provider-remote-${process.getuid?.() ?? 0}`);
 const manifestOf = (folder: string): string => join(folder, 'manifest.jsonl');
 
 /** Start time of a process, or undefined where there is none (or only a zombie: it has ended). */
@@ -82,10 +83,10 @@ export function record(run: Pick<Run, 'folder'>, made: Made): void {
 }
 
 /** Runs that exist now, with their owners. */
-export function existingRuns(): { run: Run; owner: ProcessID & { purpose: string } }[] {
-  const names = existsSync(base()) ? readdirSync(base()).filter((name) => /^\d+$/.test(name)) : [];
+export function existingRuns(base = runsFolder()): { run: Run; owner: ProcessID & { purpose: string } }[] {
+  const names = existsSync(base) ? readdirSync(base).filter((name) => /^\d+$/.test(name)) : [];
   return names.flatMap((name) => {
-    const folder = join(base(), name);
+    const folder = join(base, name);
     const [owner] = readManifest(folder);
     return owner?.kind === 'owner' ? [{ run: { index: Number(name), folder }, owner }] : [];
   });
@@ -95,19 +96,19 @@ export function existingRuns(): { run: Run; owner: ProcessID & { purpose: string
  * Starts a run, after cleaning up runs whose owner is gone. It ends with `cleanUp`, at the latest when this process exits.
  * @param purpose what the run is for, such as "demo".
  */
-export async function startRun(purpose: string): Promise<Run> {
-  mkdirSync(base(), { recursive: true, mode: 0o700 });
-  if (statSync(base()).uid !== process.getuid?.()) throw new Error(`${base()} belongs to another user: remove it`);
-  const unlock = await lock(join(base(), '.lock'));
+export async function startRun(purpose: string, base = runsFolder()): Promise<Run> {
+  mkdirSync(base, { recursive: true, mode: 0o700 });
+  if (statSync(base).uid !== process.getuid?.()) throw new Error(`${base} belongs to another user: remove it`);
+  const unlock = await lock(join(base, '.lock'));
   try {
-    cleanUpAbandoned();
-    const staging = join(base(), `.new-${process.pid}`);
+    cleanUpAbandoned(base);
+    const staging = join(base, `.new-${process.pid}`);
     mkdirSync(staging, { recursive: true, mode: 0o700 });
     const owner: Made = { kind: 'owner', purpose, pid: process.pid, start: startTime(process.pid) ?? 0 };
     writeFileSync(manifestOf(staging), `${JSON.stringify(owner)}\n`);
     let index = 0;
-    while (existsSync(join(base(), String(index)))) index++;
-    const folder = join(base(), String(index));
+    while (existsSync(join(base, String(index)))) index++;
+    const folder = join(base, String(index));
     renameSync(staging, folder);
     return { index, folder };
   } finally {
@@ -116,8 +117,8 @@ export async function startRun(purpose: string): Promise<Run> {
 }
 
 /** Cleans up after every run whose owner has gone without doing it. Returns how many there were. */
-export function cleanUpAbandoned(): number {
-  const abandoned = existingRuns().filter(({ owner }) => !isAlive(owner));
+export function cleanUpAbandoned(base = runsFolder()): number {
+  const abandoned = existingRuns(base).filter(({ owner }) => !isAlive(owner));
   for (const { run } of abandoned) cleanUp(run.folder);
   return abandoned.length;
 }
@@ -135,9 +136,16 @@ export function cleanUpAtExit(): void {
     process.once(name, () => process.exit(128 + number));
 }
 
-/** Takes away everything that a run made. Synchronous, so that it works while the process exits; harmless when repeated. */
+/**
+ * Takes away everything that a run made. Synchronous, so that it works while the process exits; harmless when repeated. A run that
+ * another process is still using is refused.
+ */
 export function cleanUp(folder: string): void {
   const made = readManifest(folder);
+  const [owner] = made;
+  if (owner?.kind === 'owner' && owner.pid !== process.pid && isAlive(owner)) {
+    throw new Error(`the run in ${folder} (${owner.purpose}) is in use by process ${owner.pid}`);
+  }
   const processes = made.filter((entry) => entry.kind === 'process');
   for (const id of processes) signal(id, 'SIGKILL', true);
   waitSync(10_000, () => !processes.some(isAlive));
