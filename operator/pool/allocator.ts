@@ -1,6 +1,7 @@
 /**
- * Binds machines to entries and frees them: two guarded writes, first the machine, then the entry's status. The machine's
- * write names the entry for good (it survives a move, where status does not); the entry's write decides who has it.
+ * Binds machines to entries and frees them, in guarded writes: the machine names the entry (which survives a move, where
+ * status does not), the entry's status names the machine, which decides who has it, and only then the machine takes over
+ * what belongs to the entry, and its run ID. So a machine without a run ID never had a host that anything was sent to.
  */
 import { randomBytes } from 'node:crypto';
 import { ANNOTATION, ENTRY_FINALIZER, MACHINE_FINALIZER } from '../../apis/infrastructure/group.ts';
@@ -38,6 +39,15 @@ export function newRunID(machineName: string): string {
   return `${name.slice(0, 40).replace(/-+$/, '')}-${randomBytes(8).toString('hex')}`;
 }
 
+/** The entry that a machine has and gives back for another one, and why. */
+interface Left {
+  key: string;
+  mark: EntryMark;
+}
+
+/** Which host it is: of a machine in a pool they are its entry's. */
+const HOST_FIELDS = ['address', 'port', 'bastions'] satisfies (keyof ConnectionSpec)[];
+
 const namespaceOf = (machine: RemoteMachine): string => machine.metadata.namespace ?? '';
 
 /** Whether the entry's status names the machine; one without a UID is of the peer or of a restored backup, and is known by name. */
@@ -52,8 +62,8 @@ export class Allocator {
   readonly #client: Client;
   readonly #entries: EntryCache;
   readonly #machines: MachineCache;
-  /** Entry key -> UID of the machine whose binding is being written, so that two reconciles at once don't race for one entry. */
-  readonly #assumed = new Map<string, string>();
+  /** Entry key -> the machine (by UID) whose binding is being written, so that two reconciles at once don't race for one entry. */
+  readonly #assumed = new Map<string, { uid: string; settled: Promise<unknown> }>();
   /** Entry key -> when its host last could not be reached, in ms since the process started. */
   readonly #unreachable = new Map<string, number>();
   /** UID of a machine -> key of the entry that this process bound it to and to whose host nothing has been sent yet. */
@@ -70,7 +80,7 @@ export class Allocator {
    * Rejects with ApiError 409 where somebody else wrote first; the caller reads again.
    */
   async reserve(machine: RemoteMachine, options: ReserveOptions): Promise<Reservation> {
-    const name = machine.metadata.annotations?.[ANNOTATION.poolEntry] ?? this.#peerBinding(machine);
+    const name = machine.metadata.annotations?.[ANNOTATION.poolEntry] ?? this.#holding(machine)?.metadata.name;
     if (name !== undefined) return this.#complete(machine, name, options);
     if (machine.spec?.pool !== undefined) return this.#bindFromPool(machine, machine.spec.pool, options);
     if (machine.spec?.address !== undefined) return this.#takeAddress(machine, options);
@@ -94,10 +104,7 @@ export class Allocator {
     this.#unreachable.set(key, performance.now());
     const choice = choose({ namespace: namespaceOf(machine), pool, failureDomain: options.failureDomain }, machine, this.#view());
     if (choice.entry === undefined) return undefined;
-    const bound = await this.#bind(machine, choice.entry, { ...options, startRun: true });
-    const old = this.#entryByKey(key);
-    if (old !== undefined && names(old, machine)) await this.#writeStatus(old, { reserved: false, marks: [mark] });
-    return bound;
+    return this.#bind(machine, choice.entry, { ...options, startRun: true }, { key, mark });
   }
 
   /** The machine is gone. */
@@ -164,7 +171,7 @@ export class Allocator {
 
   /** The entry that the machine is bound to, while it exists. */
   entryOf(machine: RemoteMachine): PooledRemoteMachine | undefined {
-    const name = machine.metadata.annotations?.[ANNOTATION.poolEntry] ?? this.#peerBinding(machine);
+    const name = machine.metadata.annotations?.[ANNOTATION.poolEntry] ?? this.#holding(machine)?.metadata.name;
     return name === undefined ? undefined : this.#entries.get(namespaceOf(machine), name);
   }
 
@@ -172,7 +179,7 @@ export class Allocator {
     return {
       entries: this.#entries,
       machines: this.#machines,
-      assumed: (key) => this.#assumed.get(key),
+      assumed: (key) => this.#assumed.get(key)?.uid,
       unreachableSince: (entry) => this.#unreachable.get(keyOf(entry)) ?? (saysUnreachable(entry) ? Number.MIN_VALUE : 0),
     };
   }
@@ -182,28 +189,28 @@ export class Allocator {
     return this.#entries.get(namespace, name);
   }
 
-  /** The peer binds in the entry's status alone: an entry of the pool that names the machine is its own. */
-  #peerBinding(machine: RemoteMachine): string | undefined {
-    const identity = machine.spec?.pool === undefined ? undefined : identityOfMachine(machine);
-    if (identity === undefined) return undefined;
-    return this.#entries.byIndex('identity', identity).find((entry) => names(entry, machine))?.metadata.name;
+  /** The entry whose status names the machine, which decides who has it: the peer writes nothing else. */
+  #holding(machine: RemoteMachine): PooledRemoteMachine | undefined {
+    const { namespace, name, uid } = machine.metadata;
+    const holders = [uid, `${namespace ?? ''}/${name}`];
+    return holders.flatMap((holder) => this.#entries.byIndex('holder', holder)).find((entry) => entry.metadata.namespace === namespace);
   }
 
   async #complete(machine: RemoteMachine, name: string, options: ReserveOptions): Promise<Reservation> {
     const entry = this.#entries.get(namespaceOf(machine), name);
+    if (entry !== undefined && names(entry, machine)) return this.#reserved(await this.#named(machine, entry, undefined), entry, options);
+    const pool = this.#mayBeTouched(machine) ? undefined : machine.spec?.pool;
     if (entry === undefined) {
+      if (pool !== undefined) return this.#bindFromPool(machine, pool, options);
       if (machine.spec?.address !== undefined) return this.#reserved(machine, undefined, options);
       return none(false, REASON.WaitingForHost, `PooledRemoteMachine ${name}, to which the machine is bound, does not exist`);
     }
-    if (names(entry, machine)) return this.#reserved(machine, entry, options);
-    if (entry.status?.reserved !== true || this.#refIsGone(entry, machine)) {
-      const named = await this.#named(machine, entry, options);
-      return { kind: 'reserved', machine: named, entry: await this.#claimEntry(entry, named) };
-    }
-    const holder = entry.status.machineRef;
+    const isOpen = entry.status?.reserved !== true || this.#refIsGone(entry, machine);
+    if (isOpen && (pool === undefined || [undefined, 'reserved'].includes(obstacle(entry)))) return this.#bind(machine, entry, options);
+    if (pool !== undefined) return this.#bindFromPool(machine, pool, options);
+    const holder = entry.status?.machineRef;
     const other = `PooledRemoteMachine ${name} is reserved by RemoteMachine ${holder?.namespace ?? '?'}/${holder?.name ?? '?'}`;
-    if (machine.spec?.pool === undefined || this.#mayBeTouched(machine)) return none(false, REASON.DuplicateHost, other);
-    return this.#bindFromPool(machine, machine.spec.pool, options);
+    return none(false, REASON.DuplicateHost, other);
   }
 
   /** A restored or moved machine has a new UID: the reference that has its name and another UID is its own old one. */
@@ -212,65 +219,79 @@ export class Allocator {
     return ref === undefined || (ref.name === machine.metadata.name && ref.namespace === machine.metadata.namespace);
   }
 
-  /** Only this process knows that nothing was sent; of what an earlier one did nothing is assumed. */
+  /** Without a run ID nothing was sent; with one, only the process that wrote it knows, and of what an earlier one did nothing is assumed. */
   #mayBeTouched(machine: RemoteMachine): boolean {
+    if (machine.spec?.providerID !== undefined) return true;
     return machine.metadata.annotations?.[ANNOTATION.runID] !== undefined && !this.#untouched.has(machine.metadata.uid);
   }
 
   async #bindFromPool(machine: RemoteMachine, pool: string, options: ReserveOptions): Promise<Reservation> {
-    const bound = machine.metadata.annotations?.[ANNOTATION.poolEntry] !== undefined;
-    const identity = bound ? undefined : wantedIdentity(machine);
-    const wanted = { namespace: namespaceOf(machine), pool, failureDomain: options.failureDomain, identity };
-    const choice = choose(wanted, machine, this.#view());
-    if (choice.entry === undefined) return none(choice.reason === REASON.AddressNotInPool, choice.reason, choice.message);
-    return this.#bind(machine, choice.entry, options);
+    const wanted = { namespace: namespaceOf(machine), pool, failureDomain: options.failureDomain, identity: wantedIdentity(machine) };
+    while (true) {
+      const choice = choose(wanted, machine, this.#view());
+      if (choice.entry !== undefined) return this.#bind(machine, choice.entry, options);
+      const bindings = this.#entries.byIndex('pool', `${wanted.namespace}/${pool}`).flatMap((e) => this.#assumed.get(keyOf(e)) ?? []);
+      if (bindings.length > 0) {
+        // One of them may fail, and nobody would tell a machine that waits.
+        await Promise.race(bindings.map(({ settled }) => settled));
+        continue;
+      }
+      await this.#unnamed(machine);
+      return none(choice.reason === REASON.AddressNotInPool, choice.reason, choice.message);
+    }
   }
 
-  async #bind(machine: RemoteMachine, entry: PooledRemoteMachine, options: ReserveOptions): Promise<Reservation> {
+  async #bind(machine: RemoteMachine, entry: PooledRemoteMachine, options: ReserveOptions, from?: Left): Promise<Reservation> {
     const key = keyOf(entry);
-    this.#assumed.set(key, machine.metadata.uid);
+    const { promise: settled, resolve } = Promise.withResolvers<void>();
+    this.#assumed.set(key, { uid: machine.metadata.uid, settled });
     try {
-      const named = await this.#named(machine, entry, options);
-      const claimed = await this.#claimEntry(entry, named);
-      this.#untouched.set(machine.metadata.uid, key);
-      return { kind: 'reserved', machine: named, entry: claimed };
+      return await this.#write(machine, entry, options, from);
     } finally {
       this.#assumed.delete(key);
+      resolve();
     }
   }
 
-  /** First write: finalizer, run ID, the entry's name and values, its labels and annotations. */
-  async #named(machine: RemoteMachine, entry: PooledRemoteMachine | undefined, options: ReserveOptions): Promise<RemoteMachine> {
-    const { annotations = {}, finalizers = [], resourceVersion } = machine.metadata;
-    const add: Record<string, string> = {};
-    if (entry !== undefined && annotations[ANNOTATION.poolEntry] !== entry.metadata.name) add[ANNOTATION.poolEntry] = entry.metadata.name;
-    if (options.startRun && annotations[ANNOTATION.runID] === undefined && machine.spec?.providerID === undefined) {
-      add[ANNOTATION.runID] = newRunID(machine.metadata.name);
+  /** The three writes of a binding. */
+  async #write(machine: RemoteMachine, entry: PooledRemoteMachine, options: ReserveOptions, from: Left | undefined): Promise<Reservation> {
+    const isNew = machine.metadata.annotations?.[ANNOTATION.poolEntry] !== entry.metadata.name;
+    // One that asks for this very host does not go on to another.
+    const mayMoveOn = isNew && (from !== undefined || wantedIdentity(machine) === undefined);
+    const old = from === undefined ? undefined : this.#entryByKey(from.key);
+    const named = await this.#named(machine, entry, from === undefined ? undefined : (old?.spec?.machine ?? {}));
+    if (from !== undefined && old !== undefined && names(old, machine)) {
+      await this.#writeStatus(old, { reserved: false, marks: [from.mark] });
     }
-    const meta = entry === undefined ? {} : inherited(entry.metadata, machine.metadata);
-    const rebind = add[ANNOTATION.poolEntry] !== undefined;
-    const lacksFinalizer = !finalizers.includes(MACHINE_FINALIZER) && machine.metadata.deletionTimestamp === undefined;
-    if (!rebind && !lacksFinalizer && Object.keys(add).length === 0) return machine;
+    const taken = await this.#taken(entry, named);
+    if (mayMoveOn) this.#untouched.set(machine.metadata.uid, keyOf(entry));
+    return this.#reserved(named, taken, options);
+  }
+
+  /** First write: finalizer and the entry's name. `before`: what the machine took over from another entry, which goes, as does its run. */
+  async #named(machine: RemoteMachine, entry: PooledRemoteMachine, before: Partial<ConnectionSpec> | undefined): Promise<RemoteMachine> {
+    const { annotations = {}, finalizers = [], resourceVersion } = machine.metadata;
+    const isNew = annotations[ANNOTATION.poolEntry] !== entry.metadata.name;
+    const isHeld = finalizers.includes(MACHINE_FINALIZER);
+    if (!isNew && isHeld) return machine;
     const metadata = {
       resourceVersion,
-      ...(lacksFinalizer && { finalizers: [...finalizers, MACHINE_FINALIZER] }),
-      ...(rebind && meta.labels && { labels: meta.labels }),
-      annotations: { ...(rebind && meta.annotations), ...add },
+      ...(!isHeld && { finalizers: [...finalizers, MACHINE_FINALIZER] }),
+      annotations: { [ANNOTATION.poolEntry]: entry.metadata.name, ...(before && { [ANNOTATION.runID]: null }) },
     };
-    const spec =
-      rebind && entry?.spec !== undefined && machine.spec?.providerID === undefined ? this.#copy(machine, entry.spec.machine) : undefined;
-    const ref = { namespace: namespaceOf(machine), name: machine.metadata.name };
-    return this.#client.patch<RemoteMachine>(REMOTE_MACHINES, ref, { metadata, ...(spec && { spec }) });
+    const emptied = before && Object.fromEntries([...HOST_FIELDS, ...Object.keys(before)].map((key) => [key, null]));
+    return this.#patchMachine(machine, { metadata, ...(emptied && { spec: emptied }) });
   }
 
-  /** The entry's values, without what an entry that the machine was bound to before had and this one has not. */
-  #copy(machine: RemoteMachine, values: ConnectionSpec): object {
-    const before = this.entryOf(machine)?.spec?.machine ?? {};
-    return { ...Object.fromEntries(Object.keys(before).map((key) => [key, null])), ...values };
+  /** The entry went to another machine and there is no other: this one waits without any. */
+  async #unnamed(machine: RemoteMachine): Promise<void> {
+    const { annotations, resourceVersion } = machine.metadata;
+    if (annotations?.[ANNOTATION.poolEntry] === undefined) return;
+    await this.#patchMachine(machine, { metadata: { resourceVersion, annotations: { [ANNOTATION.poolEntry]: null } } });
   }
 
   /** Second write: the entry names the machine. */
-  async #claimEntry(entry: PooledRemoteMachine, machine: RemoteMachine): Promise<PooledRemoteMachine> {
+  async #taken(entry: PooledRemoteMachine, machine: RemoteMachine): Promise<PooledRemoteMachine> {
     const { name, uid } = machine.metadata;
     return this.#writeStatus(entry, {
       reserved: true,
@@ -279,8 +300,24 @@ export class Allocator {
     });
   }
 
+  /** Third write: what the machine lacks of a machine that has its host: finalizer, run ID, and its entry's values, labels and annotations. */
   async #reserved(machine: RemoteMachine, entry: PooledRemoteMachine | undefined, options: ReserveOptions): Promise<Reservation> {
-    return { kind: 'reserved', machine: await this.#named(machine, entry, options), entry };
+    const { annotations, finalizers = [], resourceVersion, deletionTimestamp } = machine.metadata;
+    const inherits = entry === undefined ? {} : inherited(entry.metadata, machine.metadata);
+    const isProvisioned = machine.spec?.providerID !== undefined;
+    const runID = options.startRun && !isProvisioned && annotations?.[ANNOTATION.runID] === undefined && newRunID(machine.metadata.name);
+    const added = { ...inherits.annotations, ...(runID !== false && { [ANNOTATION.runID]: runID }) };
+    const isHeld = finalizers.includes(MACHINE_FINALIZER) || deletionTimestamp !== undefined;
+    const copy =
+      isProvisioned || entry?.spec === undefined ? undefined : mergePatch(machine.spec ?? {}, { ...machine.spec, ...entry.spec.machine });
+    const metadata = {
+      ...(!isHeld && { finalizers: [...finalizers, MACHINE_FINALIZER] }),
+      ...(inherits.labels && { labels: inherits.labels }),
+      ...(Object.keys(added).length > 0 && { annotations: added }),
+    };
+    if (copy === undefined && Object.keys(metadata).length === 0) return { kind: 'reserved', machine, entry };
+    const body = { metadata: { resourceVersion, ...metadata }, ...(copy && { spec: copy }) };
+    return { kind: 'reserved', machine: await this.#patchMachine(machine, body), entry };
   }
 
   /** A machine that names its host itself: served unless another object with that host is in use or older. */
@@ -306,6 +343,10 @@ export class Allocator {
     const entry = this.#entries.byIndex('identity', identity).find((e) => ['reserved', 'quarantined'].includes(obstacle(e) ?? ''));
     if (entry === undefined || names(entry, machine)) return undefined;
     return `PooledRemoteMachine ${keyOf(entry)} is the same host ${identity} and is in use; waiting until it is free`;
+  }
+
+  #patchMachine(machine: RemoteMachine, body: object): Promise<RemoteMachine> {
+    return this.#client.patch<RemoteMachine>(REMOTE_MACHINES, { namespace: namespaceOf(machine), name: machine.metadata.name }, body);
   }
 
   async #writeStatus(entry: PooledRemoteMachine, change: EntryChange): Promise<PooledRemoteMachine> {

@@ -4,6 +4,12 @@ import type { PooledRemoteMachine, RemoteMachine } from '../../apis/infrastructu
 import type { Cache } from '../framework/types.ts';
 import { identityOfEntry, identityOfMachine } from './identity.ts';
 
+/** Whether it has no host and asks a pool for one. */
+function asks({ metadata: { annotations }, spec }: RemoteMachine): boolean {
+  const isBound = annotations?.[ANNOTATION.poolEntry] !== undefined || annotations?.[ANNOTATION.runID] !== undefined;
+  return spec?.pool !== undefined && spec.providerID === undefined && !isBound;
+}
+
 const present = (value: string | undefined): string[] => (value === undefined ? [] : [value]);
 
 /** Index functions for the cache of PooledRemoteMachines. */
@@ -15,6 +21,11 @@ export const ENTRY_INDEXES = {
   free: (entry: PooledRemoteMachine): string[] =>
     entry.spec === undefined || obstacle(entry) !== undefined ? [] : [`${entry.metadata.namespace ?? ''}/${entry.spec.pool}`],
   identity: (entry: PooledRemoteMachine): string[] => present(identityOfEntry(entry)),
+  /** UID of the machine that the status names; its `namespace/name` where the peer left no UID. */
+  holder: ({ status }: PooledRemoteMachine): string[] => {
+    const ref = status?.reserved === true ? status.machineRef : undefined;
+    return ref === undefined ? [] : [ref.uid ?? `${ref.namespace}/${ref.name}`];
+  },
 };
 
 /** Index functions for the cache of RemoteMachines. */
@@ -24,7 +35,8 @@ export const MACHINE_INDEXES = {
     const name = machine.metadata.annotations?.[ANNOTATION.poolEntry];
     return name === undefined ? [] : [`${machine.metadata.namespace ?? ''}/${name}`];
   },
-  identity: (machine: RemoteMachine): string[] => present(identityOfMachine(machine)),
+  /** The host that it has, or names without a pool: one that asks a pool for a host by its address does not have it yet. */
+  identity: (machine: RemoteMachine): string[] => (asks(machine) ? [] : present(identityOfMachine(machine))),
   /** `namespace/cluster` by the label that Cluster API sets. */
   cluster: (machine: RemoteMachine): string[] => {
     const cluster = machine.metadata.labels?.['cluster.x-k8s.io/cluster-name'];

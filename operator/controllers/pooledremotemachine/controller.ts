@@ -2,26 +2,27 @@
 import { type Cluster, PAUSED_ANNOTATION } from '../../../apis/cluster/types.ts';
 import { CONDITION, REASON, type Reason } from '../../../apis/infrastructure/conditions.ts';
 import { ANNOTATION, REQUEST } from '../../../apis/infrastructure/group.ts';
-import type { PooledRemoteMachine } from '../../../apis/infrastructure/kinds.ts';
-import { POOLED_REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
+import type { PooledRemoteMachine, RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
+import { POOLED_REMOTE_MACHINES, REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
 import { keyOf } from '../../../apis/meta.ts';
 import { getCondition } from '../../framework/conditions.ts';
-import type {
-  Cache,
-  ChangeHandler,
-  Client,
-  Enqueue,
-  EventRecorder,
-  ReconcileContext,
-  Reconciler,
-  Request,
-  Result,
+import {
+  type Cache,
+  type ChangeHandler,
+  type Client,
+  type Enqueue,
+  type EventRecorder,
+  isNotFound,
+  type ReconcileContext,
+  type Reconciler,
+  type Request,
+  type Result,
 } from '../../framework/types.ts';
 import type { Allocator } from '../../pool/allocator.ts';
 import { duplicateOf } from '../../pool/choose.ts';
 import type { EntryMark } from '../../pool/entry-status.ts';
 import { accepts, trustOf } from '../../pool/host-key-pins.ts';
-import { identityOfEntry } from '../../pool/identity.ts';
+import { identityOfEntry, identityOfMachine } from '../../pool/identity.ts';
 import type { EntryCache, MachineCache } from '../../pool/indexes.ts';
 import type { Executor } from '../../runner/execution.ts';
 import type { Claimant } from '../../runner/types.ts';
@@ -94,10 +95,17 @@ export class PooledRemoteMachineReconciler implements Reconciler {
 
   /** Served, or a duplicate of another entry; the allocator's summary sees to the rest. */
   #summary(entry: PooledRemoteMachine): EntryMark {
-    const served = duplicateOf(entry, this.#deps.entries);
-    if (served === undefined) return { type: CONDITION.Ready, status: 'True', reason: REASON.Available, message: 'Free' };
-    const message = `PooledRemoteMachine ${keyOf(served)} has the same host ${identityOfEntry(entry) ?? ''} and is served in its place`;
-    return { type: CONDITION.Ready, status: 'False', reason: REASON.DuplicateHost, message };
+    const { entries, machines } = this.#deps;
+    const identity = identityOfEntry(entry) ?? '';
+    const duplicate = (message: string): EntryMark => ({ type: CONDITION.Ready, status: 'False', reason: REASON.DuplicateHost, message });
+    const served = duplicateOf(entry, entries);
+    if (served !== undefined)
+      return duplicate(`PooledRemoteMachine ${keyOf(served)} has the same host ${identity} and is served in its place`);
+    const machine = machines
+      .byIndex('identity', identity)
+      .find(({ metadata }) => metadata.annotations?.[ANNOTATION.poolEntry] === undefined);
+    if (machine !== undefined) return duplicate(`RemoteMachine ${keyOf(machine)} names the same host ${identity} by its address`);
+    return { type: CONDITION.Ready, status: 'True', reason: REASON.Available, message: 'Free' };
   }
 
   /** Undefined: a machine sees to the host, or it is clean. */
@@ -150,13 +158,27 @@ export class PooledRemoteMachineReconciler implements Reconciler {
   }
 
   async #start(entry: PooledRemoteMachine, key: string, id: string, cleanup: Cleanup, signal: AbortSignal): Promise<void> {
-    if (entry.spec === undefined) return;
+    if (entry.spec === undefined || (await this.#serves(entry, signal))) return;
     const spec = entry.spec.machine;
     const access = await this.#deps.access.read(entry.metadata.namespace ?? '', spec, trustOf(undefined, entry), signal);
     this.#deps.tasks.ensure(key, id, limitsOf(spec), async (work): Promise<HostOutcome> => ({
       work: 'clean',
       outcome: await this.#deps.executor.reclaim(access, cleanup.isOurs, work),
     }));
+  }
+
+  /** Whether the machine that the status names is there after all: a cache may be behind, and a cleanup would end what runs. */
+  async #serves({ metadata, status }: PooledRemoteMachine, signal: AbortSignal): Promise<boolean> {
+    const ref = status?.machineRef;
+    if (ref === undefined) return false;
+    try {
+      const machine = await this.#deps.client.get<RemoteMachine>(REMOTE_MACHINES, ref, signal);
+      const bound = machine.metadata.annotations?.[ANNOTATION.poolEntry];
+      return (ref.uid ?? machine.metadata.uid) === machine.metadata.uid && (bound === undefined || bound === metadata.name);
+    } catch (error) {
+      if (isNotFound(error)) return false;
+      throw error;
+    }
   }
 
   async #cleaned(entry: PooledRemoteMachine, result: HostOutcome): Promise<Result | undefined> {
@@ -227,6 +249,8 @@ export class PooledRemoteMachineReconciler implements Reconciler {
       machines: ({ type, object }) => {
         const bound = object.metadata.annotations?.[ANNOTATION.poolEntry];
         if (type === 'deleted' && bound !== undefined) queue.add({ namespace: object.metadata.namespace ?? '', name: bound });
+        if (bound !== undefined) return;
+        for (const entry of this.#deps.entries.byIndex('identity', identityOfMachine(object) ?? '')) add(entry);
       },
       clusters: ({ type, object, old }) => {
         if (type === 'updated' && old?.spec?.paused === object.spec?.paused) return;
