@@ -29,7 +29,7 @@ beforeAll(async () => {
   const created = Promise.all(names.map(async (name) => [name, await createHost({ hostname: `host-${name}` })] as const));
   const [made, started] = await Promise.all([
     created,
-    WorkloadCluster.start(state.run, { name: 'nodes-workload' }),
+    WorkloadCluster.start(state.run, { name: `${namespace}-workload` }),
     startOperator({ namespace, args: ['-v', '2'] }),
   ]);
   hosts = new Map(made);

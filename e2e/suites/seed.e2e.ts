@@ -44,7 +44,7 @@ describe('explicit-machine.yaml', () => {
     objects = new Objects(namespace);
     [host, workload] = await Promise.all([
       createHost({ kind: 'full' }),
-      WorkloadCluster.start(state.run, { name: 'seed-workload' }),
+      WorkloadCluster.start(state.run, { name: `${namespace}-workload` }),
       startOperator({ namespace, args: ['-v', '2'] }),
     ]);
     await installK0s(host);
