@@ -7,6 +7,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Count, countOf, type JestReport } from './count.ts';
+import { requirePrerequisites } from './env/prerequisites.ts';
 
 const root = join(import.meta.dirname, '..');
 const bin = (name: string): string => join(root, 'node_modules/.bin', name);
@@ -47,6 +48,12 @@ const stages: [string, () => Count][] = [
   ['unit tests', jest('unit')],
   ['end-to-end suites', jest('e2e', '--runInBand')],
 ];
+
+// Before everything: the unit tests need shells and an SSH server, too.
+await requirePrerequisites(
+  { hosts: true, tests: true },
+  ({ what, seconds }) => seconds === undefined || console.log(`${what} (${seconds.toFixed(0)} s)`),
+);
 
 const counts = stages.map(([name, run]) => {
   console.log(`\n== ${name}`);

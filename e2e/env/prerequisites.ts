@@ -12,6 +12,16 @@ interface Requirement {
   program: string;
   /** Only hosts need it. */
   hosts?: boolean;
+  /** Only the unit tests need it, which try SSH and the shell programs on this machine itself. */
+  tests?: boolean;
+}
+
+/** What is going to be done. */
+export interface Needs {
+  /** Hosts will be started: they need root and more programs. */
+  hosts: boolean;
+  /** The unit tests will run. */
+  tests?: boolean;
 }
 
 /** OpenSSH's server and haproxy are part of the hosts' image: nothing here starts a service on this machine. */
@@ -32,6 +42,10 @@ const requirements: Requirement[] = [
   { package: 'iproute2', program: 'ip', hosts: true },
   { package: 'util-linux', program: 'unshare', hosts: true },
   { package: 'mount', program: 'mount', hosts: true },
+  { package: 'openssh-server', program: 'sshd', tests: true },
+  { package: 'openssh-client', program: 'ssh-keygen', tests: true },
+  { package: 'sudo', program: 'sudo', tests: true },
+  { package: 'putty-tools', program: 'puttygen', tests: true },
 ];
 
 const GO = { major: 1, minor: 24 };
@@ -55,8 +69,7 @@ export interface Missing {
   problems: string[];
 }
 
-/** @param hosts whether hosts will be started: they need root and more programs. */
-export function missing(machine: Machine, { hosts }: { hosts: boolean }): Missing {
+export function missing(machine: Machine, { hosts, tests = false }: Needs): Missing {
   const problems: string[] = [];
   if (machine.platform !== 'linux') problems.push(`The environment runs on Linux, not on ${machine.platform}.`);
   if (hosts && !machine.root) {
@@ -71,12 +84,14 @@ export function missing(machine: Machine, { hosts }: { hosts: boolean }): Missin
     problems.push(
       `Go ${GO.major}.${GO.minor} or newer is needed to build Kubernetes and Cluster API (found: ${machine.go || 'none'}): https://go.dev/dl/`,
     );
-  const needed = requirements.filter((requirement) => (hosts || !requirement.hosts) && !machine.has(requirement.program));
+  const applies = (requirement: Requirement): boolean =>
+    (!requirement.hosts && !requirement.tests) || (hosts && requirement.hosts === true) || (tests && requirement.tests === true);
+  const needed = requirements.filter((requirement) => applies(requirement) && !machine.has(requirement.program));
   return { packages: [...new Set(needed.map((requirement) => requirement.package))], problems };
 }
 
 /** Makes sure of everything: installs missing packages where that is possible (Debian and Ubuntu, as root), else says all that is missing at once. */
-export async function requirePrerequisites(needs: { hosts: boolean }, progress: Progress): Promise<void> {
+export async function requirePrerequisites(needs: Needs, progress: Progress): Promise<void> {
   let machine = await thisMachine();
   let found = missing(machine, needs);
   if (found.packages.length > 0 && found.problems.length === 0 && machine.root && machine.apt) {
