@@ -22,15 +22,16 @@ export class WaitingList {
     this.#topicOf.set(key, topic);
   }
 
-  /** The machine has what it waited for, or is gone. */
-  leave(request: Request): void {
+  /** The machine has what it waited for, or is gone. Returns the topic that it waited for. */
+  leave(request: Request): string | undefined {
     const key = keyOf(request);
     const topic = this.#topicOf.get(key);
-    if (topic === undefined) return;
+    if (topic === undefined) return undefined;
     this.#topicOf.delete(key);
     const waiters = this.#topics.get(topic);
     waiters?.delete(key);
     if (waiters?.size === 0) this.#topics.delete(topic);
+    return topic;
   }
 
   /** The `count` oldest that wait for the topic and take a host of that failure domain. */
@@ -51,4 +52,6 @@ export class WaitingList {
 
 const keyOf = ({ namespace, name }: Request): string => `${namespace}/${name}`;
 export const poolTopic = (namespace: string, pool: string): string => `pool:${namespace}/${pool}`;
+/** The `namespace/pool` of a pool's topic, by which entries are indexed; undefined: it is of a host. */
+export const poolOf = (topic: string): string | undefined => (topic.startsWith('pool:') ? topic.slice('pool:'.length) : undefined);
 export const hostTopic = (identity: string): string => `host:${identity}`;

@@ -6,7 +6,7 @@ import { keyOf } from '../../../apis/meta.ts';
 import type { ChangeHandler, Enqueue, ReconcileContext, Reconciler, Request, Result } from '../../framework/types.ts';
 import { identityOfEntry, identityOfMachine } from '../../pool/identity.ts';
 import { obstacle } from '../../pool/indexes.ts';
-import { hostTopic, poolTopic, WaitingList } from '../../pool/waiting.ts';
+import { hostTopic, poolOf, poolTopic, WaitingList } from '../../pool/waiting.ts';
 import { Attempts } from '../hosts/attempts.ts';
 import { taskKey } from '../hosts/tasks.ts';
 import { Bootstrap } from './bootstrap.ts';
@@ -37,6 +37,7 @@ export class RemoteMachineReconciler implements Reconciler {
   readonly #status: StatusWriter;
   /** Key of a machine -> its UID, to drop what is kept of it once it is gone. */
   readonly #known = new Map<string, string>();
+  #queue: Enqueue | undefined;
 
   constructor(deps: MachineDeps) {
     this.#deps = deps;
@@ -62,8 +63,7 @@ export class RemoteMachineReconciler implements Reconciler {
   async #phases(scope: MachineScope): Promise<Result | 'gone' | undefined> {
     this.#findOwner(scope);
     const paused = pausedBy(scope.machine, scope.cluster);
-    // Who takes no host must not stand in line for one either: an offer goes to the oldest of those that wait.
-    if (paused !== undefined || scope.deleting) this.#waiting.leave(scope.name);
+    if (paused !== undefined || scope.deleting) this.#stepAside(scope.name);
     if (paused !== undefined) return this.#pause(scope, paused);
     scope.mark(CONDITION.Paused, 'False', REASON.NotPaused, 'Not paused');
     if (scope.deleting) return this.#deletion.run(scope);
@@ -122,7 +122,7 @@ export class RemoteMachineReconciler implements Reconciler {
 
   async #forget(request: Request, key: string, uid: string): Promise<void> {
     this.#known.delete(key);
-    this.#waiting.leave(request);
+    this.#stepAside(request);
     this.#attempts.succeeded(uid);
     this.#bootstrap.forget(uid);
     this.#retry.forget(uid);
@@ -133,6 +133,13 @@ export class RemoteMachineReconciler implements Reconciler {
     await this.#deps.tasks.abort(task);
   }
 
+  /** It takes no host any more, so it stands in line for none either; one that came free meanwhile was offered to it alone, and is offered on. */
+  #stepAside(request: Request): void {
+    const pool = poolOf(this.#waiting.leave(request) ?? '');
+    if (pool === undefined || this.#queue === undefined) return;
+    for (const entry of this.#deps.entries.byIndex('free', pool)) this.#offer(this.#queue, entry);
+  }
+
   /** Which machine a change of another object concerns. */
   watch(queue: Enqueue): {
     machines: ChangeHandler<RemoteMachine>;
@@ -140,6 +147,7 @@ export class RemoteMachineReconciler implements Reconciler {
     clusters: ChangeHandler<Cluster>;
     entries: ChangeHandler<PooledRemoteMachine>;
   } {
+    this.#queue = queue;
     return {
       machines: ({ type, object }) => {
         queue.add(requestOf(object));
