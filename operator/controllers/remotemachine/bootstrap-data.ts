@@ -45,12 +45,12 @@ const SHORTEST = 8;
 
 const linesOf = (text: string): string[] => text.split(/\r?\n/).map((line) => line.trim());
 
-/** Filter for everything that the host says: lines of the data, of the files that it writes, and of the keys. */
+/** Filter for everything that the host says: lines of the data, of the files and commands in it, and of the keys. */
 export function outputFilter(data: BootstrapData | undefined, plan: Plan | undefined, access: HostAccess): (text: string) => string {
   const decoder = new TextDecoder('utf-8');
   const texts = [access.target, ...access.target.bastions].flatMap(({ privateKey, passphrase }) => [privateKey, passphrase ?? '']);
   if (data !== undefined) texts.push(decoder.decode(data.value));
-  for (const step of plan?.steps ?? []) if (step.kind === 'file') texts.push(decoder.decode(step.content));
+  for (const step of plan?.steps ?? []) texts.push(step.kind === 'file' ? decoder.decode(step.content) : step.script);
   const secrets = new Set(texts.flatMap(linesOf).filter((line) => line.length >= SHORTEST));
   return secretFilter([...secrets]);
 }

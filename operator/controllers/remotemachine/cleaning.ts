@@ -14,7 +14,8 @@ import { lastOutput } from './run-failure.ts';
 import type { MachineScope } from './scope.ts';
 
 export type Cleaning =
-  | { state: 'underWay'; message: string }
+  /** since: Unix milliseconds of the beginning of this attempt. */
+  | { state: 'underWay'; message: string; since: number }
   /** Tried again in `wait` milliseconds. */
   | { state: 'failed'; reason: Reason; message: string; wait: number }
   /** Nothing of the run is left on the host; ran: something had to be cleaned. */
@@ -25,6 +26,8 @@ export type FailedCleaning = Extract<Cleaning, { state: 'failed' }>;
 export class HostCleaning {
   readonly #deps: MachineDeps;
   readonly #attempts: Attempts;
+  /** ID of a cleanup -> when the attempt that goes on began. */
+  readonly #since = new Map<string, number>();
 
   constructor(deps: MachineDeps, attempts: Attempts) {
     this.#deps = deps;
@@ -41,8 +44,7 @@ export class HostCleaning {
         this.#deps.tasks.forget(scope.task);
         return this.#failed(scope, id, failureOf(task.state.error, this.#about(scope)));
       }
-      const command = task.state.phase === 'running' ? task.state.progress?.command : undefined;
-      return { state: 'underWay', message: command === undefined ? 'Connecting to the host to clean it' : `${command} runs` };
+      return this.#underWay(id, task.state.phase === 'running' ? task.state.progress?.command : undefined);
     }
     const pending = this.#attempts.pending(id, scope.version);
     if (pending !== undefined) return { state: 'failed', ...pending.failure, wait: pending.wait };
@@ -51,7 +53,13 @@ export class HostCleaning {
     } catch (error) {
       return this.#failed(scope, id, failureOf(error, this.#about(scope)));
     }
-    return { state: 'underWay', message: 'Connecting to the host to clean it' };
+    this.#since.set(id, Date.now());
+    return this.#underWay(id, undefined);
+  }
+
+  #underWay(id: string, command: string | undefined): Cleaning {
+    const message = command === undefined ? 'Connecting to the host to clean it' : `${command} runs`;
+    return { state: 'underWay', message, since: this.#since.get(id) ?? Date.now() };
   }
 
   /** Something other than the host keeps it from being cleaned: counts as an attempt. */
@@ -64,6 +72,7 @@ export class HostCleaning {
   /** The cleanup was taken note of. */
   forget(scope: MachineScope, runID: string | undefined): void {
     this.#attempts.succeeded(`clean/${runID ?? scope.uid}`);
+    this.#since.delete(`clean/${runID ?? ''}`);
     if (this.#deps.tasks.peek(scope.task)?.id === `clean/${runID ?? ''}`) this.#deps.tasks.forget(scope.task);
   }
 

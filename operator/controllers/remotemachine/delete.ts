@@ -8,13 +8,15 @@ import { endpointOf } from '../../pool/identity.ts';
 import { hostSpecOf } from '../hosts/access.ts';
 import { durationOf } from '../hosts/duration.ts';
 import { isLostWithNamespace } from '../hosts/namespace.ts';
-import type { FailedCleaning, HostCleaning } from './cleaning.ts';
+import type { Cleaning, FailedCleaning, HostCleaning } from './cleaning.ts';
 import type { MachineDeps } from './deps.ts';
 import { isAccepted } from './host-key.ts';
 import { isMovedAway } from './owner.ts';
 import type { MachineScope } from './scope.ts';
 
 const FINALIZERS = [MACHINE_FINALIZER, PEER_MACHINE_FINALIZER];
+
+type UnderWay = Extract<Cleaning, { state: 'underWay' }>;
 
 /** `gone`: the finalizers are removed and there is no status left to write. */
 export type DeletionResult = Result | 'gone';
@@ -47,7 +49,7 @@ export class Deletion {
 
   async #clean(scope: MachineScope, runID: string): Promise<DeletionResult> {
     const cleaning = await this.#cleaning.run(scope, runID);
-    if (cleaning.state === 'underWay') return this.#underWay(scope, cleaning.message, runID);
+    if (cleaning.state === 'underWay') return this.#underWay(scope, cleaning, runID);
     if (cleaning.state === 'failed') return this.#waitOrLetGo(scope, cleaning, runID);
     const clean = cleaning.ran
       ? mark('True', REASON.Cleaned, 'The host was cleaned, confirmed by looking at it')
@@ -60,9 +62,9 @@ export class Deletion {
     return this.#finish(scope, [clean, reachable], cleaning.hostKey.publicKey);
   }
 
-  /** A cleanup that hangs does not hold the machine beyond the deadline either. */
-  async #underWay(scope: MachineScope, message: string, runID: string): Promise<DeletionResult> {
-    const left = this.#left(scope);
+  /** A cleanup that hangs holds the machine no longer than the deadline either; one that began late has as much time of its own. */
+  async #underWay(scope: MachineScope, { message, since }: UnderWay, runID: string): Promise<DeletionResult> {
+    const left = Math.max(this.#left(scope), since + this.#deadline(scope) - Date.now());
     if (left <= 0) {
       await this.#deps.tasks.abort(scope.task);
       return this.#letGo(scope, { reason: REASON.CleanupFailed, message: `The cleanup did not end: ${message}` }, runID);
@@ -96,8 +98,11 @@ export class Deletion {
 
   /** Milliseconds until the machine is let go; Infinity: never. */
   #left(scope: MachineScope): number {
-    const after = durationOf(scope.machine.metadata.annotations?.[REQUEST.cleanupDeadline]) ?? this.#deps.settings.cleanupDeadline;
-    return after === 0 ? Infinity : Date.parse(scope.machine.metadata.deletionTimestamp ?? '') + after - Date.now();
+    return Date.parse(scope.machine.metadata.deletionTimestamp ?? '') + this.#deadline(scope) - Date.now();
+  }
+
+  #deadline({ machine }: MachineScope): number {
+    return (durationOf(machine.metadata.annotations?.[REQUEST.cleanupDeadline]) ?? this.#deps.settings.cleanupDeadline) || Infinity;
   }
 
   async #finish(scope: MachineScope, marks: EntryMark[], hostKey?: string): Promise<DeletionResult> {

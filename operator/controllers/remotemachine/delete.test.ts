@@ -1,0 +1,221 @@
+import { NAMESPACES } from '../../../apis/core.ts';
+import { ANNOTATION, MACHINE_FINALIZER, PEER_MACHINE_FINALIZER, REQUEST } from '../../../apis/infrastructure/group.ts';
+import { POOLED_REMOTE_MACHINES, REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
+import { hostKeyFromBuffer } from '../../ssh/host-keys.ts';
+import { SSHError } from '../../ssh/types.ts';
+import { Attempts } from '../hosts/attempts.ts';
+import { PUBLIC_KEYS, type ReclaimCall } from '../testing/executor.ts';
+import { ADDRESS, entry, machine, NAMESPACE, reserved, RUN, secrets } from '../testing/objects.ts';
+import { World } from '../testing/world.ts';
+import { HostCleaning } from './cleaning.ts';
+import { Deletion } from './delete.ts';
+
+const hostKey = hostKeyFromBuffer(Buffer.from(PUBLIC_KEYS[0].split(' ')[1] ?? '', 'base64'));
+const clean = { outcome: 'Clean', ran: true, hostKey } as const;
+const failed = { outcome: 'Failed', command: 'c[0]', message: 'failed with exit code 1', outputTail: '', hostKey } as const;
+
+let world: World;
+let deletion: Deletion;
+beforeEach(async () => {
+  world = await World.start();
+  deletion = new Deletion(world.deps, new HostCleaning(world.deps, new Attempts(20, 100)));
+});
+afterEach(() => world.stop());
+
+/** Neither Machine nor Cluster nor bootstrap data: a deletion needs none of them. */
+async function deleted(...objects: Parameters<World['create']>): Promise<void> {
+  await world.create(...secrets().slice(0, 1), ...objects);
+  await world.delete(REMOTE_MACHINES, 'm');
+}
+async function run() {
+  const scope = world.scope();
+  const result = await deletion.run(scope);
+  await world.synced();
+  const { status, reason, message } = scope.condition('CleanedUp') ?? {};
+  return { scope, result, told: { status, reason, message } };
+}
+async function cleaned(answer: (call: ReclaimCall) => void) {
+  const calls = world.executor.reclaims.length;
+  await run();
+  await world.until(() => world.executor.reclaims.length > calls);
+  answer(world.executor.reclaims[calls] as ReclaimCall);
+  await world.ended(world.scope());
+  return run();
+}
+const isGone = (): boolean => world.machines.get(NAMESPACE, 'm') === undefined;
+/** A machine that has the entry `a`. */
+async function pooled(annotations: Record<string, string> = {}, onEntry: Record<string, string> = {}): Promise<void> {
+  await world.create(
+    ...secrets().slice(0, 1),
+    entry('a', {}, { annotations: onEntry }),
+    reserved({ pool: 'p', address: ADDRESS }, { annotations: { [ANNOTATION.poolEntry]: 'a', ...annotations } }),
+  );
+  const { uid } = world.stored().metadata;
+  await world.patch(
+    POOLED_REMOTE_MACHINES,
+    'a',
+    { status: { reserved: true, machineRef: { name: 'm', namespace: NAMESPACE, uid } } },
+    'status',
+  );
+  await world.delete(REMOTE_MACHINES, 'm');
+}
+
+describe('at once', () => {
+  test.each([
+    ['a machine that never had a host', machine({ pool: 'p' }, { finalizers: [MACHINE_FINALIZER] })],
+    ["the peer's machine that never had a host", machine({ pool: 'p' }, { finalizers: [PEER_MACHINE_FINALIZER] })],
+    ['a machine that no run was meant for', machine({ address: ADDRESS }, { finalizers: [MACHINE_FINALIZER] })],
+  ])('%s goes', async (_name, object) => {
+    await deleted(object);
+    expect((await run()).result).toBe('gone');
+    expect(isGone()).toBe(true);
+    expect(world.executor.calls).toBe(0);
+  });
+
+  test('a machine that is moved away is left alone', async () => {
+    await deleted(reserved(undefined, { annotations: { 'clusterctl.cluster.x-k8s.io/delete-for-move': '' } }));
+    expect((await run()).result).toBe('gone');
+    expect(isGone()).toBe(false);
+    expect(world.executor.calls).toBe(0);
+  });
+
+  test('finalizers of others stay', async () => {
+    await deleted(machine({ pool: 'p' }, { finalizers: [MACHINE_FINALIZER, 'example.com/other'] }));
+    await run();
+    expect(world.stored().metadata.finalizers).toEqual(['example.com/other']);
+    expect((await run()).result).toBe('gone');
+  });
+});
+
+test('the host is cleaned of its run, and the machine goes', async () => {
+  await deleted(reserved());
+  const first = await run();
+  expect(first.told).toMatchObject({ status: 'Unknown', reason: 'CleaningUp' });
+  expect(first.result).toMatchObject({ requeueAfter: expect.any(Number) as number });
+  await world.until(() => world.executor.calls === 1);
+  const call = world.executor.reclaims[0] as ReclaimCall;
+  expect(call.isOurs({ runID: RUN, machine: { namespace: '', name: '', uid: '' } })).toBe(true);
+  expect(call.isOurs({ runID: 'other', machine: { namespace: NAMESPACE, name: 'm', uid: world.stored().metadata.uid } })).toBe(false);
+  call.work.report({ command: 'c[0]' });
+  expect((await run()).told.message).toBe('c[0] runs');
+  call.end(clean);
+  await world.ended(world.scope());
+  expect((await run()).result).toBe('gone');
+  expect(isGone()).toBe(true);
+  expect(world.events.reasons).toEqual(['Cleaned']);
+});
+
+test('a host with the claim of somebody else has nothing of ours', async () => {
+  await deleted(reserved());
+  const holder = { runID: 'other', machine: { namespace: '', name: '', uid: '' } };
+  expect((await cleaned((call) => call.end({ outcome: 'InUse', holder, hostKey }))).result).toBe('gone');
+});
+
+test('the entry is free, clean and pinned, and an acceptance used up', async () => {
+  await pooled({}, { [REQUEST.acceptHostKey]: hostKey.fingerprint });
+  await cleaned((call) => call.end(clean));
+  expect(isGone()).toBe(true);
+  const { metadata, status } = world.storedEntry('a');
+  expect(metadata.annotations).toEqual({ [ANNOTATION.hostKey]: hostKey.publicKey });
+  expect(status).toMatchObject({ reserved: false });
+  expect(status?.machineRef).toBeUndefined();
+  expect(status?.conditions).toContainEqual(expect.objectContaining({ type: 'Clean', status: 'True', reason: 'Cleaned' }));
+  expect(world.events.reasons).toEqual(['HostKeyAccepted', 'Released']);
+});
+
+test.each<[string, (call: ReclaimCall) => void, string, RegExp]>([
+  [
+    'a command fails',
+    (call) => call.end({ ...failed, outputTail: 'why\n' }),
+    'CleanupFailed',
+    /^c\[0\]: failed with exit code 1\. Last output:\nwhy$/,
+  ],
+  ['nothing says how', (call) => call.end({ outcome: 'NoCleanupKnown', hostKey }), 'NoCleanupKnown', /clean it by hand/],
+  ['the host does not answer', (call) => call.fail(new SSHError('ConnectTimeout', '', 'no answer')), 'ConnectTimeout', /^no answer$/],
+])('while %s it is told and tried again', async (_name, answer, reason, message) => {
+  await deleted(reserved());
+  const { told, result } = await cleaned(answer);
+  expect(told).toMatchObject({ status: 'Unknown', reason });
+  expect(told.message).toMatch(message);
+  const wait = (result as { requeueAfter: number }).requeueAfter;
+  expect(wait).toBeGreaterThanOrEqual(20);
+  expect((await run()).told).toMatchObject({ reason });
+  expect(world.executor.calls).toBe(1);
+  await new Promise((resolve) => setTimeout(resolve, wait + 1));
+  await cleaned((call) => call.end(clean));
+  expect(isGone()).toBe(true);
+});
+
+test('a mended spec is tried at once', async () => {
+  await deleted(reserved());
+  await cleaned((call) => call.fail(new SSHError('AuthenticationFailed', '', 'no')));
+  await world.patch(REMOTE_MACHINES, 'm', { spec: { user: 'admin' } });
+  await cleaned((call) => call.end(clean));
+  expect(isGone()).toBe(true);
+});
+
+describe('after the deadline', () => {
+  const soon = { [REQUEST.cleanupDeadline]: '1ms' };
+  const later = (milliseconds: number) => {
+    const now = Date.now();
+    jest.spyOn(Date, 'now').mockImplementation(() => now + milliseconds);
+  };
+  afterEach(() => {
+    jest.restoreAllMocks();
+  });
+
+  test('the machine goes, and its entry is in quarantine', async () => {
+    await pooled();
+    expect((await cleaned((call) => call.end(failed))).told).toMatchObject({ reason: 'CleanupFailed' });
+    later(600_001);
+    expect((await run()).result).toBe('gone');
+    expect(isGone()).toBe(true);
+    const { metadata, status } = world.storedEntry('a');
+    expect(metadata.annotations).toMatchObject({ [ANNOTATION.quarantined]: RUN });
+    expect(status?.reserved).toBe(true);
+    expect(status?.conditions).toContainEqual(expect.objectContaining({ type: 'Clean', status: 'False', reason: 'CleanupFailed' }));
+    expect(world.events.all).toContainEqual(expect.objectContaining({ type: 'Warning', reason: 'CleanupDeadlineExceeded' }));
+  });
+
+  test('a host that nobody tried to clean yet is tried once', async () => {
+    await pooled(soon);
+    later(600_001);
+    expect((await cleaned((call) => call.end(clean))).result).toBe('gone');
+    expect(world.storedEntry('a').status).toMatchObject({ reserved: false });
+  });
+
+  test('a cleanup that hangs holds it no longer', async () => {
+    await pooled();
+    const { result } = await run();
+    await world.until(() => world.executor.calls === 1);
+    later((result as { requeueAfter: number }).requeueAfter + 1);
+    expect((await run()).result).toBe('gone');
+    expect(world.executor.reclaims[0]?.work.signal.aborted).toBe(true);
+    expect(world.storedEntry('a').metadata.annotations).toMatchObject({ [ANNOTATION.quarantined]: RUN });
+  });
+
+  test('0 is never', async () => {
+    await deleted(reserved(undefined, { annotations: { [REQUEST.cleanupDeadline]: '0' } }));
+    later(1e9);
+    const { result, told } = await cleaned((call) => call.end(failed));
+    expect(told).toMatchObject({ reason: 'CleanupFailed' });
+    expect(result).not.toBe('gone');
+  });
+
+  test("a machine of the peer's, of which no run is known, waits for it", async () => {
+    await deleted(machine({ address: ADDRESS, providerID: 'x' }, { finalizers: [PEER_MACHINE_FINALIZER] }));
+    expect((await run()).told).toMatchObject({ status: 'Unknown', reason: 'NoCleanupKnown' });
+    await world.patch(REMOTE_MACHINES, 'm', { metadata: { annotations: soon } });
+    later(2_000);
+    expect((await run()).result).toBe('gone');
+    expect(world.executor.calls).toBe(0);
+  });
+});
+
+test('a key that went with its namespace is waited for no longer', async () => {
+  await world.create(reserved(), [NAMESPACES, { metadata: { name: NAMESPACE, finalizers: ['kubernetes'] } }]);
+  await world.delete(REMOTE_MACHINES, 'm');
+  expect((await run()).told).toMatchObject({ reason: 'SecretNotFound' });
+  world.server.delete(NAMESPACES, { name: NAMESPACE });
+  expect((await run()).result).toBe('gone');
+});
