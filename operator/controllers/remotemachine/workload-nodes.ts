@@ -25,6 +25,8 @@ export type NodeState = { kind: 'set'; node: string } | { kind: 'waiting'; reaso
 /** Milliseconds between reads of a kubeconfig Secret that is not there, which is the one thing that can't be watched. */
 const FIRST_READ = 1_000;
 const LONGEST_READ = 30_000;
+/** Milliseconds for a first list of the Nodes, which is one request: after it the cluster counts as unreachable. */
+const LONGEST_LIST = 10_000;
 
 interface WorkloadCluster {
   waiting: Map<string, Request>;
@@ -128,7 +130,7 @@ export class WorkloadNodes {
   /** A certificate or an endpoint that is out of date shows as a list that does not come: the kubeconfig is then read anew. */
   async #awaitSync(cluster: WorkloadCluster, connection: WorkloadConnection): Promise<void> {
     const late = new Promise<never>((_, reject) => {
-      cluster.timer = setTimeout(() => reject(new Error(`${connection.server} does not list its Nodes`)), LONGEST_READ);
+      cluster.timer = setTimeout(() => reject(new Error(`${connection.server} does not list its Nodes`)), LONGEST_LIST);
     });
     await Promise.race([connection.synced, late]).finally(() => clearTimeout(cluster.timer));
   }
