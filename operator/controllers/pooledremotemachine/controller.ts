@@ -240,10 +240,15 @@ export class PooledRemoteMachineReconciler implements Reconciler {
     const add = ({ metadata }: { metadata: { namespace?: string; name: string } }): void =>
       queue.add({ namespace: metadata.namespace ?? '', name: metadata.name });
     return {
-      entries: ({ type, object }) => {
+      entries: ({ type, object, old }) => {
         add(object);
-        if (type !== 'deleted' && duplicateOf(object, this.#deps.entries) === undefined) return;
-        // What it stood in the way of, or what stands in its way.
+        if (
+          type === 'updated' &&
+          old?.status?.reserved === object.status?.reserved &&
+          old?.metadata.generation === object.metadata.generation
+        )
+          return;
+        // What it stands in the way of, or what stands in its way.
         for (const other of this.#deps.entries.byIndex('identity', identityOfEntry(object) ?? '')) add(other);
       },
       machines: ({ type, object }) => {

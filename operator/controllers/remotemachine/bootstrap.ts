@@ -206,6 +206,7 @@ export class Bootstrap {
     return { requeueAfter: attempt.wait };
   }
 
+  /** Whether the machine has another host that can be tried at once; one that could not be reached either is tried after the backoff. */
   async #moveOn(scope: MachineScope, { reason, message, concerns }: Failure): Promise<boolean> {
     const type = concerns === 'access' ? CONDITION.Reachable : CONDITION.Clean;
     const mark = { type, status: 'False' as const, reason, message };
@@ -215,10 +216,11 @@ export class Bootstrap {
       if (scope.entry !== undefined) await this.#deps.allocator.mark(scope.entry, { marks: [mark] });
       return false;
     }
-    this.#deps.events.event(scope.machine, 'Warning', reason, CONDITION.HostReserved, `${message}; going on with another host of the pool`);
     scope.machine = moved.machine;
     scope.entry = moved.entry;
     delete scope.status.host;
+    if (moved.entry !== undefined && this.#deps.allocator.isUnreachable(moved.entry)) return false;
+    this.#deps.events.event(scope.machine, 'Warning', reason, CONDITION.HostReserved, `${message}; going on with another host of the pool`);
     return true;
   }
 }

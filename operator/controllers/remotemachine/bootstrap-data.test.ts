@@ -1,0 +1,60 @@
+import { secrets, NAMESPACE, secret } from '../testing/objects.ts';
+import { World } from '../testing/world.ts';
+import { outputFilter, planFor, readBootstrapData } from './bootstrap-data.ts';
+
+const access = {
+  target: {
+    ...{ address: 'a', port: 22, user: 'root', privateKey: 'begin of the key\nsecond line of it', passphrase: 'open sesame' },
+    hostKeys: { expected: { kind: 'keys' as const, keys: [] }, trustOnFirstUse: true },
+    bastions: [],
+  },
+  privilege: 'plain' as const,
+};
+const { signal } = new AbortController();
+let world: World;
+beforeAll(async () => {
+  world = await World.start();
+  await world.create(...secrets(), secret('formatted', { value: 'x', format: ' ignition\n' }), secret('empty', {}));
+});
+afterAll(() => world.stop());
+
+test('the Secret holds the data and its format', async () => {
+  const data = await readBootstrapData(world.client, NAMESPACE, 'data', signal);
+  expect(Buffer.from(data.value).toString()).toMatch(/^#cloud-config/);
+  expect(data).not.toHaveProperty('format');
+  expect(await readBootstrapData(world.client, NAMESPACE, 'formatted', signal)).toMatchObject({ format: 'ignition' });
+});
+
+test.each([
+  ['none', 'SecretNotFound'],
+  ['empty', 'SecretKeyMissing'],
+])('%s concerns the data, not the way to the host', async (name, reason) => {
+  await expect(readBootstrapData(world.client, NAMESPACE, name, signal)).rejects.toMatchObject({ reason, concerns: 'data' });
+});
+
+test("templates see the host's name once it is known, before that the machine's", () => {
+  const data = {
+    value: Buffer.from('## template: jinja\n#cloud-config\nruncmd:\n- echo {{ ds.meta_data.local_hostname }} {{ v1.availability_zone }}\n'),
+  };
+  const instance = { runID: 'r', name: 'm', failureDomain: 'zone' };
+  expect(planFor(data, instance, {}).steps).toMatchObject([{ script: 'echo m zone' }]);
+  expect(planFor(data, instance, { hostname: 'host' }).steps).toMatchObject([{ script: 'echo host zone' }]);
+});
+
+test('no output repeats a line of the data, of its files and commands, or of the keys', () => {
+  const content = Buffer.from('a line within a file').toString('base64');
+  const data = {
+    value: Buffer.from(
+      `#cloud-config\nwrite_files:\n- {path: /a, encoding: b64, content: ${content}}\nruncmd:\n- echo of a command\n- 'true'\n`,
+    ),
+  };
+  const filter = outputFilter(data, planFor(data, { runID: 'r', name: 'm', failureDomain: undefined }, {}), access);
+  const said = [
+    '+ echo of a command',
+    'a line within a file',
+    `- {path: /a, encoding: b64, content: ${content}}`,
+    'second line of it',
+    'open sesame',
+  ];
+  expect(filter([...said, 'true'].join('\n'))).toBe('+ [redacted]\n[redacted]\n[redacted]\n[redacted]\n[redacted]\ntrue');
+});
