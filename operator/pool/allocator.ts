@@ -89,13 +89,15 @@ export class Allocator {
 
   /** Something is about to be sent to the machine's host: from now on it never gets another one. */
   touch(machine: RemoteMachine): void {
+    const key = this.#untouched.get(machine.metadata.uid);
+    if (key !== undefined) this.#unreachable.delete(key);
     this.#untouched.delete(machine.metadata.uid);
   }
 
   /**
-   * The machine's host could not be reached (and nothing was sent to it): binds the machine to another free entry and
-   * gives the old one back as unreachable. Undefined: there is no better one, or something may have been sent, and the
-   * machine stays where it is.
+   * The machine's host could not be reached (and nothing was sent to it): binds the machine to another free entry, if need
+   * be the one that was unreachable longest ago, and gives the old one back as unreachable. Undefined: there is no other, or
+   * something may have been sent, and the machine stays where it is.
    */
   async moveOn(machine: RemoteMachine, options: ReserveOptions, mark: EntryMark): Promise<Reservation | undefined> {
     const pool = machine.spec?.pool;
@@ -112,10 +114,9 @@ export class Allocator {
     this.#untouched.delete(uid);
   }
 
-  /** The host of an entry answered or did not; a free one that did not is passed over while another is free. */
-  reachable(entry: PooledRemoteMachine, yes: boolean): void {
-    if (yes) this.#unreachable.delete(keyOf(entry));
-    else this.#unreachable.set(keyOf(entry), performance.now());
+  /** Whether the entry's host could not be reached the last time; such a one is passed over while another is free. */
+  isUnreachable(entry: PooledRemoteMachine): boolean {
+    return this.#view().unreachableSince(entry) !== 0;
   }
 
   /**
