@@ -9,7 +9,7 @@ import { sharedEnvironment } from '../jest/shared.ts';
 
 const environment = sharedEnvironment('pool-placement');
 let objects: Objects;
-/** Every test has hosts of its own: an address is one host, in whichever pool. */
+/** Every test has hosts and a pool of its own, as an address is one host in whichever pool; so they run side by side. */
 let spare: Host[];
 
 const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration';
@@ -67,7 +67,7 @@ async function remove(...names: string[]): Promise<void> {
   await Promise.all(names.map((name) => client.waitForGone(objects.ref('RemoteMachine', name))));
 }
 
-test('failure domains of the RemoteCluster reach the Cluster', async () => {
+test.concurrent('failure domains of the RemoteCluster reach the Cluster', async () => {
   const { client } = environment();
   const cluster = await client.waitFor(objects.clusterRef('Cluster', 'placed'), ({ status }) => status?.['failureDomains'] !== undefined);
   expect(cluster.status?.['failureDomains']).toEqual([
@@ -76,7 +76,7 @@ test('failure domains of the RemoteCluster reach the Cluster', async () => {
   ]);
 });
 
-test('a machine of a failure domain takes entries of that one only, and waits for one', async () => {
+test.concurrent('a machine of a failure domain takes entries of that one only, and waits for one', async () => {
   const { client } = environment();
   const [a, b, c] = takeHosts(3);
   await client.applyAll([
@@ -96,44 +96,47 @@ test('a machine of a failure domain takes entries of that one only, and waits fo
   expect((await client.get<Entry>(objects.ref('PooledRemoteMachine', 'fd-0-a'))).status?.reserved).not.toBe(true);
 });
 
-test("an entry's labels and annotations reach its machine, never over what is there, and never what is the entry's own", async () => {
-  const { client } = environment();
-  const [host] = takeHosts(1);
-  const own = {
-    [LAST_APPLIED]: '{}',
-    'clusterctl.cluster.x-k8s.io/delete-for-move': 'x',
-    'cluster.x-k8s.io/x': 'x',
-    [`${PREFIX}/x`]: 'x',
-  };
-  const labels = {
-    rack: 'r7',
-    tier: 'entry',
-    zone: 'entry',
-    'clusterctl.cluster.x-k8s.io/move': '',
-    'cluster.x-k8s.io/x': 'x',
-    [`${PREFIX}/x`]: 'x',
-  };
-  const [remote, owner] = wanting('labelled', 'labels') as [Manifest, Manifest];
-  await client.applyAll([
-    { ...remote, metadata: { ...remote.metadata, labels: { tier: 'machine' }, annotations: { note: 'of the machine' } } },
-    { ...owner, metadata: { ...owner.metadata, labels: { zone: 'owner' } } },
-    entry('labelled-0', 'labels', host, {}, { labels, annotations: { note: 'of the entry', 'example.com/serial': 'S1', ...own } }),
-  ]);
-  const machine = await ready('labelled');
-  expect(machine.metadata.labels).toMatchObject({ rack: 'r7', tier: 'machine', zone: 'entry' });
-  expect(machine.metadata.annotations).toMatchObject({ note: 'of the machine', 'example.com/serial': 'S1' });
-  const machineOf = objects.clusterRef('Machine', 'labelled');
-  const served = await client.waitFor(machineOf, ({ metadata }) => metadata.labels?.['rack'] !== undefined);
-  expect(served.metadata.labels).toMatchObject({ rack: 'r7', tier: 'entry', zone: 'owner' });
-  expect(served.metadata.annotations).toMatchObject({ note: 'of the entry', 'example.com/serial': 'S1' });
-  for (const { metadata } of [machine, served]) {
-    for (const key of Object.keys(own)) expect(metadata.annotations).not.toHaveProperty([key]);
-    for (const key of ['clusterctl.cluster.x-k8s.io/move', 'cluster.x-k8s.io/x', `${PREFIX}/x`])
-      expect(metadata.labels).not.toHaveProperty([key]);
-  }
-});
+test.concurrent(
+  "an entry's labels and annotations reach its machine, never over what is there, and never what is the entry's own",
+  async () => {
+    const { client } = environment();
+    const [host] = takeHosts(1);
+    const own = {
+      [LAST_APPLIED]: '{}',
+      'clusterctl.cluster.x-k8s.io/delete-for-move': 'x',
+      'cluster.x-k8s.io/x': 'x',
+      [`${PREFIX}/x`]: 'x',
+    };
+    const labels = {
+      rack: 'r7',
+      tier: 'entry',
+      zone: 'entry',
+      'clusterctl.cluster.x-k8s.io/move': '',
+      'cluster.x-k8s.io/x': 'x',
+      [`${PREFIX}/x`]: 'x',
+    };
+    const [remote, owner] = wanting('labelled', 'labels') as [Manifest, Manifest];
+    await client.applyAll([
+      { ...remote, metadata: { ...remote.metadata, labels: { tier: 'machine' }, annotations: { note: 'of the machine' } } },
+      { ...owner, metadata: { ...owner.metadata, labels: { zone: 'owner' } } },
+      entry('labelled-0', 'labels', host, {}, { labels, annotations: { note: 'of the entry', 'example.com/serial': 'S1', ...own } }),
+    ]);
+    const machine = await ready('labelled');
+    expect(machine.metadata.labels).toMatchObject({ rack: 'r7', tier: 'machine', zone: 'entry' });
+    expect(machine.metadata.annotations).toMatchObject({ note: 'of the machine', 'example.com/serial': 'S1' });
+    const machineOf = objects.clusterRef('Machine', 'labelled');
+    const served = await client.waitFor(machineOf, ({ metadata }) => metadata.labels?.['rack'] !== undefined);
+    expect(served.metadata.labels).toMatchObject({ rack: 'r7', tier: 'entry', zone: 'owner' });
+    expect(served.metadata.annotations).toMatchObject({ note: 'of the entry', 'example.com/serial': 'S1' });
+    for (const { metadata } of [machine, served]) {
+      for (const key of Object.keys(own)) expect(metadata.annotations).not.toHaveProperty([key]);
+      for (const key of ['clusterctl.cluster.x-k8s.io/move', 'cluster.x-k8s.io/x', `${PREFIX}/x`])
+        expect(metadata.labels).not.toHaveProperty([key]);
+    }
+  },
+);
 
-test('a paused entry is passed over, and used once it is not paused', async () => {
+test.concurrent('a paused entry is passed over, and used once it is not paused', async () => {
   const { client } = environment();
   const [a, b] = takeHosts(2);
   await client.applyAll([
@@ -154,42 +157,45 @@ test('a paused entry is passed over, and used once it is not paused', async () =
   );
 });
 
-test('a host that cannot be reached is passed over while another is free, and used when it is back and the only one', async () => {
-  const { client } = environment();
-  const [off, deaf, fine] = takeHosts(3) as [Host, Host, Host];
-  await Promise.all([off.powerCut(), deaf.stopSSHD()]);
-  await client.applyAll([
-    entry('reach-0-off', 'reach', off),
-    entry('reach-1-deaf', 'reach', deaf),
-    entry('reach-2-fine', 'reach', fine),
-    ...wanting('reach-first', 'reach'),
-  ]);
-  expect(entryOf(await ready('reach-first'))).toBe('reach-2-fine');
-  const unreachable = (one: Entry): boolean => conditionOf(one, 'Reachable')?.status === 'False' && one.status?.reserved === false;
-  const seen = await Promise.all([entryWhere('reach-0-off', unreachable), entryWhere('reach-1-deaf', unreachable)]);
-  expect(seen.map((one) => conditionOf(one, 'Reachable')?.reason)).toEqual([
-    expect.stringMatching(/^(HostUnreachable|ConnectTimeout)$/) as string,
-    'ConnectionRefused',
-  ]);
-  for (const one of seen)
-    expect(conditionOf(one, 'Ready')).toMatchObject({ status: 'False', reason: conditionOf(one, 'Reachable')?.reason });
-  await client.applyAll(wanting('reach-second', 'reach'));
-  const tried = await client.waitFor(
-    objects.ref('RemoteMachine', 'reach-second'),
-    (one) => conditionOf(one, 'HostReachable')?.status === 'False',
-  );
-  expect(conditionOf(tried, 'Ready')?.status).toBe('Unknown');
-  await deaf.startSSHD();
-  const started = performance.now();
-  expect(entryOf(await ready('reach-second', 60_000))).toBe('reach-1-deaf');
-  process.stdout.write(`the only host that is back was used after ${((performance.now() - started) / 1000).toFixed(1)} s\n`);
-  const back = await entryWhere('reach-1-deaf', (one) => conditionOf(one, 'Reachable')?.status === 'True');
-  expect(conditionOf(back, 'Ready')).toMatchObject({ status: 'True', reason: 'Reserved' });
-  expect(await historyOf(fine)).toHaveLength(1);
-  expect(await historyOf(deaf)).toHaveLength(1);
-});
+test.concurrent(
+  'a host that cannot be reached is passed over while another is free, and used when it is back and the only one',
+  async () => {
+    const { client } = environment();
+    const [off, deaf, fine] = takeHosts(3) as [Host, Host, Host];
+    await Promise.all([off.powerCut(), deaf.stopSSHD()]);
+    await client.applyAll([
+      entry('reach-0-off', 'reach', off),
+      entry('reach-1-deaf', 'reach', deaf),
+      entry('reach-2-fine', 'reach', fine),
+      ...wanting('reach-first', 'reach'),
+    ]);
+    expect(entryOf(await ready('reach-first'))).toBe('reach-2-fine');
+    const unreachable = (one: Entry): boolean => conditionOf(one, 'Reachable')?.status === 'False' && one.status?.reserved === false;
+    const seen = await Promise.all([entryWhere('reach-0-off', unreachable), entryWhere('reach-1-deaf', unreachable)]);
+    expect(seen.map((one) => conditionOf(one, 'Reachable')?.reason)).toEqual([
+      expect.stringMatching(/^(HostUnreachable|ConnectTimeout)$/) as string,
+      'ConnectionRefused',
+    ]);
+    for (const one of seen)
+      expect(conditionOf(one, 'Ready')).toMatchObject({ status: 'False', reason: conditionOf(one, 'Reachable')?.reason });
+    await client.applyAll(wanting('reach-second', 'reach'));
+    const tried = await client.waitFor(
+      objects.ref('RemoteMachine', 'reach-second'),
+      (one) => conditionOf(one, 'HostReachable')?.status === 'False',
+    );
+    expect(conditionOf(tried, 'Ready')?.status).toBe('Unknown');
+    await deaf.startSSHD();
+    const started = performance.now();
+    expect(entryOf(await ready('reach-second', 60_000))).toBe('reach-1-deaf');
+    process.stdout.write(`the only host that is back was used after ${((performance.now() - started) / 1000).toFixed(1)} s\n`);
+    const back = await entryWhere('reach-1-deaf', (one) => conditionOf(one, 'Reachable')?.status === 'True');
+    expect(conditionOf(back, 'Ready')).toMatchObject({ status: 'True', reason: 'Reserved' });
+    expect(await historyOf(fine)).toHaveLength(1);
+    expect(await historyOf(deaf)).toHaveLength(1);
+  },
+);
 
-test('an entry whose host a machine names by its address is not handed out until that machine is gone', async () => {
+test.concurrent('an entry whose host a machine names by its address is not handed out until that machine is gone', async () => {
   const { client } = environment();
   const [host] = takeHosts(1) as [Host];
   await client.applyAll(naming('explicit', host));
@@ -206,7 +212,7 @@ test('an entry whose host a machine names by its address is not handed out until
   expect((await historyOf(host)).map((line) => line.split(' ')[0])).toEqual(['run', 'clean', 'run']);
 });
 
-test('of two entries with one host the older is served, and the other once that is gone', async () => {
+test.concurrent('of two entries with one host the older is served, and the other once that is gone', async () => {
   const { client } = environment();
   const [host] = takeHosts(1) as [Host];
   await client.applyAll([entry('twin-1-older', 'twins', host)]);
@@ -231,7 +237,7 @@ test('of two entries with one host the older is served, and the other once that 
   expect((await historyOf(host)).map((line) => line.split(' ')[0])).toEqual(['run', 'clean', 'run']);
 });
 
-test('of two machines with one address the first is served, and the other once that is gone', async () => {
+test.concurrent('of two machines with one address the first is served, and the other once that is gone', async () => {
   const { client } = environment();
   const [host] = takeHosts(1) as [Host];
   await client.applyAll(naming('same-first', host));
@@ -245,7 +251,7 @@ test('of two machines with one address the first is served, and the other once t
   expect((await historyOf(host)).map((line) => line.split(' ')[0])).toEqual(['run', 'clean', 'run']);
 });
 
-test('a pool and an address pick that very entry, or wait for it', async () => {
+test.concurrent('a pool and an address pick that very entry, or wait for it', async () => {
   const { client } = environment();
   const [a, b, unknown] = takeHosts(3) as [Host, Host, Host];
   const wantsB = { address: b.address };
