@@ -22,7 +22,7 @@ beforeAll(async () => {
   const { client, namespace, startOperator } = environment();
   objects = new Objects(namespace);
   reports = new Reports(client, objects);
-  operator = await startOperator({ namespace });
+  operator = await startOperator({ name: 'bad-bootstrap', namespace });
   await client.applyAll(objects.cluster(CLUSTER));
 });
 
@@ -224,21 +224,22 @@ async function retries(): Promise<void> {
   expect(await reports.eventsOf('retried', 'RetryRefused')).toHaveLength(1);
 }
 
-test('100 MB of output: the end is seen, the operator does not grow, other machines go on', async () => {
+test('300 MB of output: the end is seen, the operator does not grow, other machines go on', async () => {
   const { client } = environment();
   const memory = (field: 'VmRSS' | 'VmHWM'): number => {
     const status = readFileSync(`/proc/${operator.process.pid}/status`, 'utf8');
     return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1]) * 1024;
   };
   const before = memory('VmRSS');
-  const loud = await start('loud', counting([`yes 'a line of output that nobody reads' | head -c ${100 * MiB}`, 'echo the end; exit 7']));
+  const loud = await start('loud', counting([`yes 'a line of output that nobody reads' | head -c ${300 * MiB}`, 'echo the end; exit 7']));
   const isRunning = (object: AnyObject) => conditionOf(object, 'BootstrapExecSucceeded')?.reason === 'BootstrapRunning';
   await client.waitFor(machine('loud'), (object) => isRunning(object) || conditionOf(object, 'Ready')?.status === 'False');
   await start('quiet', counting());
   await reports.ready('quiet');
   await failed('loud', 'BootstrapFailed', 'runcmd[2]', 'exit code 7', 'the end');
   expect(await runsOf(loud)).toBe(1);
-  expect(memory('VmHWM') - before).toBeLessThan(60 * MiB);
+  // Buffers that wait for the garbage collector come to less than 100 MiB however much is printed.
+  expect(memory('VmHWM') - before).toBeLessThan(150 * MiB);
 });
 
 test('none of it is an error of the operator', () => {

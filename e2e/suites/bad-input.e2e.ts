@@ -22,7 +22,7 @@ beforeAll(async () => {
   const { client, namespace, startOperator } = environment();
   objects = new Objects(namespace);
   reports = new Reports(client, objects);
-  operator = await startOperator({ namespace, args: ['--ssh-connect-timeout=2s'] });
+  operator = await startOperator({ name: 'bad-input', namespace, args: ['--ssh-connect-timeout=2s'] });
   await client.applyAll(objects.cluster(CLUSTER));
 });
 

@@ -8,8 +8,10 @@ export class Tail {
   }
 
   push(chunk: Buffer): void {
-    // Copied: a slice would keep all of what it was cut from.
-    this.#bytes = Buffer.from(Buffer.concat([this.#bytes, chunk]).subarray(-this.#limit));
+    const kept = Math.max(0, this.#limit - chunk.length);
+    const before = kept === 0 ? this.#bytes.subarray(0, 0) : this.#bytes.subarray(-kept);
+    // Copied: a slice would keep all of what it was cut from. Only what stays, as a run may print without end.
+    this.#bytes = Buffer.concat([before, chunk.subarray(-this.#limit)]);
   }
 
   get bytes(): Buffer {
