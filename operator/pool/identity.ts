@@ -1,4 +1,5 @@
 /** Which host an object means: address:port, IPv6 in brackets, with the bastions before it. Two objects with one identity mean one host. */
+import { isIPv6 } from 'node:net';
 import { DEFAULT_PORT } from '../../apis/infrastructure/connection.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../apis/infrastructure/kinds.ts';
 
@@ -7,10 +8,15 @@ interface Endpoint {
   port?: number | undefined;
 }
 
-/** `address:port` with IPv6 in brackets; names in lower case. */
+/** `address:port` with IPv6 in brackets and in its one short form (RFC 5952); names in lower case. */
 export function endpointOf({ address, port }: Endpoint): string {
   const bare = address.replace(/^\[(.*)\]$/, '$1').toLowerCase();
-  return `${bare.includes(':') ? `[${bare}]` : bare}:${port ?? DEFAULT_PORT}`;
+  return `${bare.includes(':') ? `[${shortened(bare)}]` : bare}:${port ?? DEFAULT_PORT}`;
+}
+
+/** URLs have IPv6 addresses in that form; one with a zone, which they don't have, stays as it is. */
+function shortened(address: string): string {
+  return isIPv6(address) && !address.includes('%') ? new URL(`ssh://[${address}]`).hostname.slice(1, -1) : address;
 }
 
 /** Hosts behind different bastions may share an address, so the bastions are part of it. */

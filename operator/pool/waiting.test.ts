@@ -1,0 +1,45 @@
+import { hostTopic, poolTopic, WaitingList } from './waiting.ts';
+
+const request = (name: string) => ({ namespace: 'n', name });
+const waiter = (name: string, second = 0, failureDomain?: string) => ({
+  request: request(name),
+  createdAt: `2026-01-01T00:00:0${second}Z`,
+  failureDomain,
+});
+const POOL = poolTopic('n', 'p');
+const namesOf = (requests: { name: string }[]): string[] => requests.map(({ name }) => name);
+
+test('the oldest are woken first, those of one second by name, and no more than there is room for', () => {
+  const list = new WaitingList();
+  for (const one of [waiter('b', 1), waiter('late', 2), waiter('a', 1), waiter('first', 0)]) list.wait(POOL, one);
+  expect(namesOf(list.next(POOL, 3))).toEqual(['first', 'a', 'b']);
+  expect(namesOf(list.next(POOL, 9))).toEqual(['first', 'a', 'b', 'late']);
+  expect(list.next(POOL, 0)).toEqual([]);
+});
+
+test('those that cannot use a host of the failure domain are left out, whatever their age', () => {
+  const list = new WaitingList();
+  for (const one of [waiter('y', 0, 'y'), waiter('z', 1, 'z'), waiter('any', 2)]) list.wait(POOL, one);
+  expect(namesOf(list.next(POOL, 1, 'z'))).toEqual(['z']);
+  expect(namesOf(list.next(POOL, 9, 'y'))).toEqual(['y', 'any']);
+  expect(namesOf(list.next(POOL, 9))).toEqual(['any']);
+});
+
+test('a machine waits for one thing at a time, once, until it leaves', () => {
+  const list = new WaitingList();
+  const host = hostTopic('h:22');
+  list.wait(POOL, waiter('m'));
+  list.wait(POOL, waiter('m'));
+  expect(namesOf(list.all(POOL))).toEqual(['m']);
+  list.wait(host, waiter('m'));
+  expect([namesOf(list.all(POOL)), namesOf(list.all(host))]).toEqual([[], ['m']]);
+  list.leave(request('m'));
+  list.leave(request('m'));
+  expect(list.all(host)).toEqual([]);
+});
+
+test('pools of one name in two namespaces, and hosts, are different things to wait for', () => {
+  const list = new WaitingList();
+  list.wait(POOL, waiter('m'));
+  expect([poolTopic('other', 'p'), hostTopic('n/p')].flatMap((topic) => list.all(topic))).toEqual([]);
+});
