@@ -262,7 +262,13 @@ describe('a machine whose host cannot be reached', () => {
 });
 
 describe('machines at once', () => {
-  test('do not race for one entry, and one that waited for a binding that failed gets the entry', async () => {
+  test('do not race for one entry', async () => {
+    const side = await given(host('a'), host('b'), machine('m'), machine('n'));
+    const both = await Promise.all([reserve(side), reserve(side, 'n')]);
+    expect(both).toMatchObject([{ entry: { metadata: { name: 'a' } } }, { entry: { metadata: { name: 'b' } } }]);
+  });
+
+  test('wait for a binding that is under way, and have the entry if it fails', async () => {
     const side = await given(host('a'), machine('m'), machine('n'));
     const { promise, resolve } = Promise.withResolvers<void>();
     setting.server.fail({ method: 'PATCH', path: /remotemachines\/m$/, wait: promise, status: 404, reason: 'NotFound' });
@@ -288,6 +294,9 @@ describe('machines at once', () => {
     for (const { metadata, status } of all) expect(entryNameOf(setting.storedMachine(status?.machineRef?.name ?? ''))).toBe(metadata.name);
   });
 
+  const taken = (): number =>
+    setting.server.list<PooledRemoteMachine>(POOLED_REMOTE_MACHINES).filter(({ status }) => status?.reserved === true).length;
+
   /** Tries as a controller does: again after each conflict, and after each change while it waits, until every entry is taken. */
   async function insist(side: Side, name: string, entries: number): Promise<void> {
     const changes = side.entries;
@@ -312,8 +321,7 @@ describe('machines at once', () => {
     return new Promise((resolve) => {
       const stop = setting.server.storage.listen(check);
       function check(): void {
-        const taken = setting.server.list<PooledRemoteMachine>(POOLED_REMOTE_MACHINES).filter(({ status }) => status?.reserved === true);
-        if (taken.length < entries) return;
+        if (taken() < entries) return;
         stop();
         resolve();
       }
