@@ -44,7 +44,9 @@ export async function startOperator(
   { name = 'operator', namespace, args = [], env = {}, program = 'operator/main.ts' }: OperatorOptions,
 ): Promise<Operator> {
   await installManifests(client);
-  const kubeconfig = await serviceAccountKubeconfig(controlPlane, client, name);
+  // Suites that run side by side each have their own.
+  const file = namespace === undefined ? name : `${name}-${namespace}`;
+  const kubeconfig = await serviceAccountKubeconfig(controlPlane, client, file);
   const [healthPort = 0, diagnosticsPort = 0] = await freePorts(2);
   const started = startProcess(run, {
     name,
@@ -59,7 +61,7 @@ export async function startOperator(
       ...args,
     ],
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], POD_NAMESPACE: NAMESPACE, ...env },
-    log: join(controlPlane.folder, `${name}.log`),
+    log: join(controlPlane.folder, `${file}.log`),
   });
   await untilReady(started, async () => (await fetch(`http://127.0.0.1:${healthPort}/readyz`)).ok);
   return {
