@@ -2,8 +2,13 @@
 import fc from 'fast-check';
 import { ANNOTATION } from '../../apis/infrastructure/group.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../apis/infrastructure/kinds.ts';
+import { POOLED_REMOTE_MACHINES } from '../../apis/infrastructure/resources.ts';
+import { isConflict } from '../framework/types.ts';
 import { entry, machine } from './testing/objects.ts';
+import { NAMESPACE, Setting, type Side } from './testing/setting.ts';
 import { ENTRIES, MACHINES, Manager, World } from './testing/simulation.ts';
+
+const OPTIONS = { failureDomain: undefined, startRun: true };
 
 interface Race {
   machines: number;
@@ -74,4 +79,58 @@ test('no entry has two machines, no machine two hosts, and no entry is free whil
     }),
     { numRuns: 300 },
   );
+});
+
+describe('over HTTP', () => {
+  let setting: Setting;
+  beforeEach(async () => {
+    setting = await Setting.start();
+  });
+  afterEach(() => setting.stop());
+
+  test('two managers with clients and caches of their own share the entries, whatever conflicts they meet', async () => {
+    const [entries, machines] = [6, 9];
+    for (let i = 0; i < entries; i++) setting.entry(entry(`e${i}`, { spec: { machine: { address: `10.0.0.${i}` } } }));
+    for (let i = 0; i < machines; i++) setting.machine(machine(`m${i}`));
+    setting.server.fail({ method: 'PATCH', times: 15, status: 409, reason: 'Conflict' });
+    const sides = await Promise.all([setting.side(), setting.side()]);
+    await Promise.all(sides.flatMap((side) => Array.from({ length: machines }, (_, i) => insist(side, `m${i}`, entries))));
+    const all = setting.server.list<PooledRemoteMachine>(POOLED_REMOTE_MACHINES);
+    const holders = all.map(({ status }) => status?.machineRef?.name);
+    expect(new Set(holders).size).toBe(entries);
+    for (const { metadata, status } of all)
+      expect(setting.storedMachine(status?.machineRef?.name ?? '').metadata.annotations?.[ANNOTATION.poolEntry]).toBe(metadata.name);
+  });
+
+  const taken = (): number =>
+    setting.server.list<PooledRemoteMachine>(POOLED_REMOTE_MACHINES).filter(({ status }) => status?.reserved === true).length;
+
+  /** Tries as a controller does: again after each conflict, and after each change while it waits, until every entry is taken. */
+  async function insist(side: Side, name: string, entries: number): Promise<void> {
+    while (taken() < entries) {
+      const changed = new Promise<void>((resolve) => {
+        let replayed = false;
+        side.entries.onChange(() => replayed && resolve());
+        replayed = true;
+      });
+      try {
+        if ((await side.allocator.reserve(side.machines.get(NAMESPACE, name) as RemoteMachine, OPTIONS)).kind === 'reserved') return;
+      } catch (error) {
+        if (!isConflict(error)) throw error;
+        continue;
+      }
+      await Promise.race([changed, allTaken(entries)]);
+    }
+  }
+  function allTaken(entries: number): Promise<void> {
+    return new Promise((resolve) => {
+      const stop = setting.server.storage.listen(check);
+      function check(): void {
+        if (taken() < entries) return;
+        stop();
+        resolve();
+      }
+      check();
+    });
+  }
 });

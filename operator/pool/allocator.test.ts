@@ -2,7 +2,6 @@ import { CONDITION, REASON } from '../../apis/infrastructure/conditions.ts';
 import { ANNOTATION, ENTRY_FINALIZER, MACHINE_FINALIZER } from '../../apis/infrastructure/group.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../apis/infrastructure/kinds.ts';
 import { POOLED_REMOTE_MACHINES, REMOTE_MACHINES } from '../../apis/infrastructure/resources.ts';
-import { isConflict } from '../framework/types.ts';
 import { newRunID, type Reservation, type ReserveOptions } from './allocator.ts';
 import type { EntryMark } from './entry-status.ts';
 import { entry, machine } from './testing/objects.ts';
@@ -280,54 +279,6 @@ describe('machines at once', () => {
     await expect(first).rejects.toMatchObject({ status: 404 });
     expect(await second).toMatchObject({ kind: 'reserved', entry: { metadata: { name: 'a' } } });
   });
-
-  test('of two managers share the entries, whatever conflicts they meet', async () => {
-    const [entries, machines] = [6, 9];
-    for (let i = 0; i < entries; i++) setting.entry(host(`e${i}`));
-    for (let i = 0; i < machines; i++) setting.machine(machine(`m${i}`));
-    setting.server.fail({ method: 'PATCH', times: 15, status: 409, reason: 'Conflict' });
-    const sides = await Promise.all([setting.side(), setting.side()]);
-    await Promise.all(sides.flatMap((side) => Array.from({ length: machines }, (_, i) => insist(side, `m${i}`, entries))));
-    const all = setting.server.list<PooledRemoteMachine>(POOLED_REMOTE_MACHINES);
-    const holders = all.map(({ status }) => status?.machineRef?.name);
-    expect(new Set(holders).size).toBe(entries);
-    for (const { metadata, status } of all) expect(entryNameOf(setting.storedMachine(status?.machineRef?.name ?? ''))).toBe(metadata.name);
-  });
-
-  const taken = (): number =>
-    setting.server.list<PooledRemoteMachine>(POOLED_REMOTE_MACHINES).filter(({ status }) => status?.reserved === true).length;
-
-  /** Tries as a controller does: again after each conflict, and after each change while it waits, until every entry is taken. */
-  async function insist(side: Side, name: string, entries: number): Promise<void> {
-    const changes = side.entries;
-    while (
-      setting.server.list<PooledRemoteMachine>(POOLED_REMOTE_MACHINES).filter(({ status }) => status?.reserved === true).length < entries
-    ) {
-      const changed = new Promise<void>((resolve) => {
-        let replayed = false;
-        changes.onChange(() => replayed && resolve());
-        replayed = true;
-      });
-      try {
-        if ((await reserve(side, name)).kind === 'reserved') return;
-      } catch (error) {
-        if (!isConflict(error)) throw error;
-        continue;
-      }
-      await Promise.race([changed, allTaken(entries)]);
-    }
-  }
-  function allTaken(entries: number): Promise<void> {
-    return new Promise((resolve) => {
-      const stop = setting.server.storage.listen(check);
-      function check(): void {
-        if (taken() < entries) return;
-        stop();
-        resolve();
-      }
-      check();
-    });
-  }
 });
 
 describe('an explicit machine', () => {
