@@ -1,9 +1,11 @@
+import { CLONED_FROM_ANNOTATION } from '../../apis/cluster/types.ts';
 import { CONDITION, REASON } from '../../apis/infrastructure/conditions.ts';
 import { ANNOTATION, ENTRY_FINALIZER, MACHINE_FINALIZER } from '../../apis/infrastructure/group.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../apis/infrastructure/kinds.ts';
 import { POOLED_REMOTE_MACHINES, REMOTE_MACHINES } from '../../apis/infrastructure/resources.ts';
-import { newRunID, type Reservation, type ReserveOptions } from './allocator.ts';
+import type { Reservation, ReserveOptions } from './allocator.ts';
 import type { EntryMark } from './entry-status.ts';
+import { machinePatch } from './machine-patch.ts';
 import { entry, machine } from './testing/objects.ts';
 import { caughtUp, NAMESPACE, Setting, type Side } from './testing/setting.ts';
 
@@ -35,20 +37,20 @@ const cached = ({ machines }: Side, name = 'm'): RemoteMachine => machines.get(N
 const reserve = (side: Side, name = 'm', options = OPTIONS): Promise<Reservation> => side.allocator.reserve(cached(side, name), options);
 const entryNameOf = ({ metadata }: RemoteMachine): string | undefined => metadata.annotations?.[ANNOTATION.poolEntry];
 const runIDOf = ({ metadata }: RemoteMachine): string | undefined => metadata.annotations?.[ANNOTATION.runID];
-/** Names an entry as a manager does that then dies. */
-const name = (entryName: string): RemoteMachine =>
-  setting.server.patch(
-    REMOTE_MACHINES,
-    { namespace: NAMESPACE, name: 'm' },
-    { metadata: { annotations: { [ANNOTATION.poolEntry]: entryName } } },
-  );
+/** Makes the first write of a binding as a manager does that then dies. */
+const name = (side: Side, entryName: string): Promise<void> => {
+  const patch = machinePatch(cached(side), { to: setting.storedEntry(entryName), startRun: true });
+  return caughtUp(side.machines, setting.server.patch(REMOTE_MACHINES, { namespace: NAMESPACE, name: 'm' }, patch ?? {}));
+};
+/** Made from a template, as most machines of pools are. */
+const CLONED = { metadata: { annotations: { [CLONED_FROM_ANNOTATION]: 'template' } } };
 
 describe('a binding', () => {
-  test('is the machine, then the entry, then what the machine takes over', async () => {
+  test('is the machine with what it takes over, then the entry', async () => {
     const labels = { rack: 'r7' };
     const side = await given(host('a', { metadata: { labels } }), machine('m'));
     const reservation = await reserve(side);
-    expect(setting.writes()).toEqual(['remotemachines m', 'pooledremotemachines/status a', 'remotemachines m']);
+    expect(setting.writes()).toEqual(['remotemachines m', 'pooledremotemachines/status a']);
     const { metadata, spec } = setting.storedMachine('m');
     expect(metadata).toMatchObject({ labels, finalizers: [MACHINE_FINALIZER], annotations: { [ANNOTATION.poolEntry]: 'a' } });
     expect(runIDOf({ metadata } as RemoteMachine)).toMatch(/^m-[0-9a-f]{16}$/);
@@ -96,16 +98,16 @@ describe('a binding', () => {
   });
 
   test.each([
-    ['the first write', /remotemachines\/m$/, 0],
-    ['the second write', /pooledremotemachines\/a\/status$/, 1],
+    ['the first write', /remotemachines\/m$/, false],
+    ['the second write', /pooledremotemachines\/a\/status$/, true],
   ])('that meets a conflict at %s is made whole by another try', async (_, path, done) => {
     const side = await given(host('a'), machine('m'));
     setting.server.fail({ method: 'PATCH', path, status: 409, reason: 'Conflict' });
     await expect(reserve(side)).rejects.toMatchObject({ status: 409 });
-    expect(Number(entryNameOf(setting.storedMachine('m')) === 'a')).toBe(done);
-    expect(runIDOf(setting.storedMachine('m'))).toBeUndefined();
+    const run = runIDOf(setting.storedMachine('m'));
+    expect([entryNameOf(setting.storedMachine('m')) === 'a', run !== undefined]).toEqual([done, done]);
     expect(await reserve(side)).toMatchObject({ kind: 'reserved' });
-    expect(runIDOf(setting.storedMachine('m'))).toBeDefined();
+    if (done) expect(runIDOf(setting.storedMachine('m'))).toBe(run);
   });
 
   test('that a manager left after the first write is made whole by the next one', async () => {
@@ -140,44 +142,69 @@ describe('a binding', () => {
 });
 
 describe('a machine whose entry another one has', () => {
-  test('chooses anew and has nothing of the one that it lost', async () => {
+  test('chooses anew, with another run, and has nothing of the one that it lost', async () => {
     const side = await given(
-      host('a', { ...heldBy('x'), metadata: { labels: { rack: 'a' } } }),
+      host('a', { ...heldBy('x'), metadata: { labels: { rack: 'a', row: '1' } } }),
       host('b', { metadata: { labels: { rack: 'b' } } }),
-      machine('m'),
+      machine('m', CLONED),
     );
-    await caughtUp(side.machines, name('a'));
+    await name(side, 'a');
+    const lost = runIDOf(setting.storedMachine('m'));
     expect(await reserve(side)).toMatchObject({ kind: 'reserved', entry: { metadata: { name: 'b' } } });
-    expect(setting.storedMachine('m')).toMatchObject({ metadata: { labels: { rack: 'b' } }, spec: { address: 'host-b' } });
+    expect(setting.storedMachine('m')).toMatchObject({ spec: { address: 'host-b' } });
+    expect(setting.storedMachine('m').metadata.labels).toEqual({ rack: 'b' });
+    expect([undefined, lost]).not.toContain(runIDOf(setting.storedMachine('m')));
+  });
+
+  test('chooses anew also where this manager lost the race for it', async () => {
+    const side = await given(host('a'), host('b'), machine('m'));
+    setting.server.fail({ method: 'PATCH', path: /pooledremotemachines\/a\/status$/, status: 409, reason: 'Conflict' });
+    await expect(reserve(side)).rejects.toMatchObject({ status: 409 });
+    const status = { reserved: true, machineRef: { name: 'other', namespace: NAMESPACE, uid: 'x' } };
+    const ref = { namespace: NAMESPACE, name: 'a' };
+    await caughtUp(side.entries, setting.server.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, ref, { status }, 'status'));
+    expect(await reserve(side)).toMatchObject({ kind: 'reserved', entry: { metadata: { name: 'b' } } });
+    expect(setting.storedMachine('m').spec).toMatchObject({ address: 'host-b' });
   });
 
   test('waits without any where there is no other', async () => {
-    const side = await given(host('a', heldBy('x')), machine('m'));
-    await caughtUp(side.machines, name('a'));
+    const side = await given(host('a', heldBy('x')), machine('m', CLONED));
+    await name(side, 'a');
     expect(await reserve(side)).toMatchObject({ kind: 'none', terminal: false, reason: 'WaitingForHost' });
-    expect(entryNameOf(setting.storedMachine('m'))).toBeUndefined();
-    expect(setting.storedMachine('m').spec).toEqual({ pool: 'p' });
+    const { metadata, spec } = setting.storedMachine('m');
+    expect([entryNameOf({ metadata } as RemoteMachine), runIDOf({ metadata } as RemoteMachine), spec]).toEqual([
+      undefined,
+      undefined,
+      { pool: 'p' },
+    ]);
   });
 
-  test('waits for that very one if it asks for its address', async () => {
+  test('waits for that very one if it asks for its address, as far as anybody can tell', async () => {
     const side = await given(host('a', heldBy('x')), host('b'), machine('m', { spec: { pool: 'p', address: 'host-a' } }));
-    await caughtUp(side.machines, name('a'));
+    await name(side, 'a');
     expect(await reserve(side)).toMatchObject({ kind: 'none', reason: 'WaitingForHost' });
-    expect(setting.storedMachine('m').spec).toEqual({ pool: 'p', address: 'host-a' });
+    expect(setting.storedMachine('m').spec).toMatchObject({ pool: 'p', address: 'host-a' });
   });
 
-  test.each([
-    ['has a run', { [ANNOTATION.runID]: 'r' }, {}],
-    ['is provisioned', {}, { providerID: 'x' }],
-  ])('waits for it if it %s, as something of it may be on the host', async (_, annotations, spec) => {
-    const side = await given(
-      host('a', heldBy('x')),
-      host('b'),
-      annotated('m', { [ANNOTATION.poolEntry]: 'a', ...annotations }, { pool: 'p', ...spec }),
-    );
+  test.each<[string, Parameters<typeof machine>[1]]>([
+    ['says how far its run is', { ...CLONED, status: { bootstrap: { runID: 'r', phase: 'Running' } } }],
+    ['is provisioned', { spec: { pool: 'p', providerID: 'x' } }],
+  ])('waits for it if it %s, as something of it is on the host', async (_, rest) => {
+    const side = await given(host('a', heldBy('x')), host('b'), machine('m', rest));
+    await name(side, 'a');
     const message = 'PooledRemoteMachine a is reserved by RemoteMachine default/other';
     expect(await reserve(side)).toEqual({ kind: 'none', terminal: false, reason: 'DuplicateHost', message });
     expect(entryNameOf(setting.storedMachine('m'))).toBe('a');
+  });
+
+  test('waits for it if this manager sent something to the host', async () => {
+    const side = await given(host('a'), host('b'), machine('m'));
+    await reserve(side);
+    side.allocator.touch(cached(side));
+    const stolen = { status: { reserved: true, machineRef: { name: 'other', namespace: NAMESPACE, uid: 'x' } } };
+    const ref = { namespace: NAMESPACE, name: 'a' };
+    await caughtUp(side.entries, setting.server.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, ref, stolen, 'status'));
+    expect(await reserve(side)).toMatchObject({ kind: 'none', reason: 'DuplicateHost' });
   });
 });
 
@@ -349,9 +376,4 @@ describe('giving back', () => {
     await reserve(side);
     await expect(side.allocator.free(stale, [CLEAN])).rejects.toMatchObject({ status: 409 });
   });
-});
-
-test('run IDs are for people and machines: the name, then chance, in 63 characters that any name may have', () => {
-  for (const given of ['web-0', 'A.Long_Name', 'x'.repeat(253), '---']) expect(newRunID(given)).toMatch(/^[a-z0-9-]{1,63}$/);
-  expect(newRunID('web-0')).not.toBe(newRunID('web-0'));
 });

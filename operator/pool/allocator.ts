@@ -1,12 +1,9 @@
 /**
- * Binds machines to entries and frees them, in guarded writes: the machine names the entry (which survives a move, where
- * status does not), the entry's status names the machine, which decides who has it, and only then the machine takes over
- * what belongs to the entry, and its run ID. So a machine without a run ID never had a host that anything was sent to.
+ * Binds machines to entries and frees them, in two guarded writes: the machine names the entry and takes over what belongs to it (which
+ * survives a move, where status does not), then the entry's status names the machine, which decides who has it.
  */
-import { randomBytes } from 'node:crypto';
-import { ANNOTATION, ENTRY_FINALIZER, MACHINE_FINALIZER } from '../../apis/infrastructure/group.ts';
+import { ANNOTATION, ENTRY_FINALIZER } from '../../apis/infrastructure/group.ts';
 import { CONDITION, REASON, type Reason } from '../../apis/infrastructure/conditions.ts';
-import type { ConnectionSpec } from '../../apis/infrastructure/connection.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../apis/infrastructure/kinds.ts';
 import { POOLED_REMOTE_MACHINES, REMOTE_MACHINES } from '../../apis/infrastructure/resources.ts';
 import { keyOf } from '../../apis/meta.ts';
@@ -17,7 +14,7 @@ import { type EntryChange, entryStatus, type EntryMark } from './entry-status.ts
 import { pinPatch, pinsHostKey } from './host-key-pins.ts';
 import { identityOfMachine } from './identity.ts';
 import { type EntryCache, type MachineCache, obstacle } from './indexes.ts';
-import { inherited } from './metadata.ts';
+import { type HostChange, machinePatch } from './machine-patch.ts';
 
 export type Reservation =
   /** The machine has its host. `entry` undefined: it names the host itself, or its entry was deleted and the copy serves. */
@@ -33,20 +30,15 @@ export interface ReserveOptions {
 
 const none = (terminal: boolean, reason: Reason, message: string): Reservation => ({ kind: 'none', terminal, reason, message });
 
-/** `[a-z0-9-]{1,63}`, unique for ever: the machine's name for people, and 64 random bits. */
-export function newRunID(machineName: string): string {
-  const name = machineName.toLowerCase().replace(/[^a-z0-9-]/g, '-');
-  return `${name.slice(0, 40).replace(/-+$/, '')}-${randomBytes(8).toString('hex')}`;
-}
-
-/** The entry that a machine has and gives back for another one, and why. */
-interface Left {
+/** What this process knows of a binding that it made. */
+interface Binding {
+  /** Key of the entry. */
   key: string;
-  mark: EntryMark;
+  /** The host that the machine asked for by its address. */
+  identity: string | undefined;
+  /** Whether anything may have been sent to the host. */
+  isTouched: boolean;
 }
-
-/** Which host it is: of a machine in a pool they are its entry's. */
-const HOST_FIELDS = ['address', 'port', 'bastions'] satisfies (keyof ConnectionSpec)[];
 
 const namespaceOf = (machine: RemoteMachine): string => machine.metadata.namespace ?? '';
 
@@ -66,8 +58,8 @@ export class Allocator {
   readonly #assumed = new Map<string, { uid: string; settled: Promise<unknown> }>();
   /** Entry key -> when its host last could not be reached, in ms since the process started. */
   readonly #unreachable = new Map<string, number>();
-  /** UID of a machine -> key of the entry that this process bound it to and to whose host nothing has been sent yet. */
-  readonly #untouched = new Map<string, string>();
+  /** UID of a machine -> the binding that this process made. */
+  readonly #bindings = new Map<string, Binding>();
 
   constructor(client: Client, entries: EntryCache, machines: MachineCache) {
     this.#client = client;
@@ -89,9 +81,10 @@ export class Allocator {
 
   /** Something is about to be sent to the machine's host: from now on it never gets another one. */
   touch(machine: RemoteMachine): void {
-    const key = this.#untouched.get(machine.metadata.uid);
-    if (key !== undefined) this.#unreachable.delete(key);
-    this.#untouched.delete(machine.metadata.uid);
+    const binding = this.#bindings.get(machine.metadata.uid);
+    if (binding === undefined) return;
+    this.#unreachable.delete(binding.key);
+    binding.isTouched = true;
   }
 
   /**
@@ -101,17 +94,19 @@ export class Allocator {
    */
   async moveOn(machine: RemoteMachine, options: ReserveOptions, mark: EntryMark): Promise<Reservation | undefined> {
     const pool = machine.spec?.pool;
-    const key = this.#untouched.get(machine.metadata.uid);
-    if (key === undefined || pool === undefined) return undefined;
-    this.#unreachable.set(key, performance.now());
+    const binding = this.#bindings.get(machine.metadata.uid);
+    // One that asks for this very host does not go on to another.
+    if (pool === undefined || binding === undefined || binding.identity !== undefined) return undefined;
+    if (this.#touched(machine) !== 'no') return undefined;
+    this.#unreachable.set(binding.key, performance.now());
     const choice = choose({ namespace: namespaceOf(machine), pool, failureDomain: options.failureDomain }, machine, this.#view());
     if (choice.entry === undefined) return undefined;
-    return this.#bind(machine, choice.entry, { ...options, startRun: true }, { key, mark });
+    return this.#bind(machine, choice.entry, { ...options, startRun: true }, mark);
   }
 
   /** The machine is gone. */
   forget(uid: string): void {
-    this.#untouched.delete(uid);
+    this.#bindings.delete(uid);
   }
 
   /** Whether the entry's host could not be reached the last time; such a one is passed over while another is free. */
@@ -185,11 +180,6 @@ export class Allocator {
     };
   }
 
-  #entryByKey(key: string): PooledRemoteMachine | undefined {
-    const [namespace = '', name = ''] = key.split('/');
-    return this.#entries.get(namespace, name);
-  }
-
   /** The entry whose status names the machine, which decides who has it: the peer writes nothing else. */
   #holding(machine: RemoteMachine): PooledRemoteMachine | undefined {
     const { namespace, name, uid } = machine.metadata;
@@ -199,35 +189,51 @@ export class Allocator {
 
   async #complete(machine: RemoteMachine, name: string, options: ReserveOptions): Promise<Reservation> {
     const entry = this.#entries.get(namespaceOf(machine), name);
-    if (entry !== undefined && names(entry, machine)) return this.#reserved(await this.#named(machine, entry, undefined), entry, options);
-    const pool = this.#mayBeTouched(machine) ? undefined : machine.spec?.pool;
-    if (entry === undefined) {
-      if (pool !== undefined) return this.#bindFromPool(machine, pool, options);
-      if (machine.spec?.address !== undefined) return this.#reserved(machine, undefined, options);
+    if (entry !== undefined && names(entry, machine)) return this.#settled(machine, entry, options);
+    const pool = machine.spec?.pool;
+    if (entry === undefined || this.#isOpen(entry, machine)) {
+      const movable = this.#touched(machine) === 'no' ? pool : undefined;
+      if (entry !== undefined && (movable === undefined || [undefined, 'reserved'].includes(obstacle(entry))))
+        return this.#bind(machine, entry, options);
+      if (movable !== undefined) return this.#bindFromPool(machine, movable, options);
+      if (machine.spec?.address !== undefined) return this.#settled(machine, undefined, options);
       return none(false, REASON.WaitingForHost, `PooledRemoteMachine ${name}, to which the machine is bound, does not exist`);
     }
-    const isOpen = entry.status?.reserved !== true || this.#refIsGone(entry, machine);
-    if (isOpen && (pool === undefined || [undefined, 'reserved'].includes(obstacle(entry)))) return this.#bind(machine, entry, options);
-    if (pool !== undefined) return this.#bindFromPool(machine, pool, options);
+    // Somebody else has it. If this machine had it before and a run is about to start, one of the two guarded writes fails: the one that
+    // tells of the run in the status, or the one that gives the machine another host.
+    if (pool !== undefined && this.#touched(machine) !== 'yes') return this.#bindFromPool(machine, pool, options);
     const holder = entry.status?.machineRef;
     const other = `PooledRemoteMachine ${name} is reserved by RemoteMachine ${holder?.namespace ?? '?'}/${holder?.name ?? '?'}`;
     return none(false, REASON.DuplicateHost, other);
   }
 
   /** A restored or moved machine has a new UID: the reference that has its name and another UID is its own old one. */
-  #refIsGone(entry: PooledRemoteMachine, machine: RemoteMachine): boolean {
+  #isOpen(entry: PooledRemoteMachine, machine: RemoteMachine): boolean {
     const ref = entry.status?.machineRef;
-    return ref === undefined || (ref.name === machine.metadata.name && ref.namespace === machine.metadata.namespace);
+    return (
+      entry.status?.reserved !== true ||
+      ref === undefined ||
+      (ref.name === machine.metadata.name && ref.namespace === machine.metadata.namespace)
+    );
   }
 
-  /** Without a run ID nothing was sent; with one, only the process that wrote it knows, and of what an earlier one did nothing is assumed. */
-  #mayBeTouched(machine: RemoteMachine): boolean {
-    if (machine.spec?.providerID !== undefined) return true;
-    return machine.metadata.annotations?.[ANNOTATION.runID] !== undefined && !this.#untouched.has(machine.metadata.uid);
+  /** Whether anything may have been sent to the machine's host: of what an earlier process did, not all is known. */
+  #touched({ metadata: { annotations, namespace = '', uid }, spec, status }: RemoteMachine): 'no' | 'maybe' | 'yes' {
+    if (spec?.providerID !== undefined || status?.bootstrap !== undefined) return 'yes';
+    if (annotations?.[ANNOTATION.runID] === undefined) return 'no';
+    const binding = this.#bindings.get(uid);
+    if (binding?.key !== `${namespace}/${annotations[ANNOTATION.poolEntry] ?? ''}`) return 'maybe';
+    return binding.isTouched ? 'yes' : 'no';
+  }
+
+  /** The host that the machine asks for. */
+  #identityWanted(machine: RemoteMachine): string | undefined {
+    const binding = this.#bindings.get(machine.metadata.uid);
+    return binding === undefined ? wantedIdentity(machine) : binding.identity;
   }
 
   async #bindFromPool(machine: RemoteMachine, pool: string, options: ReserveOptions): Promise<Reservation> {
-    const wanted = { namespace: namespaceOf(machine), pool, failureDomain: options.failureDomain, identity: wantedIdentity(machine) };
+    const wanted = { namespace: namespaceOf(machine), pool, failureDomain: options.failureDomain, identity: this.#identityWanted(machine) };
     while (true) {
       const choice = choose(wanted, machine, this.#view());
       if (choice.entry !== undefined) return this.#bind(machine, choice.entry, options);
@@ -237,88 +243,58 @@ export class Allocator {
         await Promise.race(bindings.map(({ settled }) => settled));
         continue;
       }
-      await this.#unnamed(machine);
+      const from = this.#lost(machine, undefined);
+      // One that waits for the host of its address goes on naming the entry.
+      if (from !== undefined && wanted.identity === undefined) await this.#change(machine, { from, startRun: false });
       return none(choice.reason === REASON.AddressNotInPool, choice.reason, choice.message);
     }
   }
 
-  async #bind(machine: RemoteMachine, entry: PooledRemoteMachine, options: ReserveOptions, from?: Left): Promise<Reservation> {
+  async #bind(machine: RemoteMachine, entry: PooledRemoteMachine, options: ReserveOptions, why?: EntryMark): Promise<Reservation> {
     const key = keyOf(entry);
     const { promise: settled, resolve } = Promise.withResolvers<void>();
     this.#assumed.set(key, { uid: machine.metadata.uid, settled });
     try {
-      return await this.#write(machine, entry, options, from);
+      return await this.#write(machine, entry, options, why);
     } finally {
       this.#assumed.delete(key);
       resolve();
     }
   }
 
-  /** The three writes of a binding. */
-  async #write(machine: RemoteMachine, entry: PooledRemoteMachine, options: ReserveOptions, from: Left | undefined): Promise<Reservation> {
+  /** The two writes of a binding; `why`: the machine gives back the entry that it has. */
+  async #write(machine: RemoteMachine, entry: PooledRemoteMachine, options: ReserveOptions, why?: EntryMark): Promise<Reservation> {
     const isNew = machine.metadata.annotations?.[ANNOTATION.poolEntry] !== entry.metadata.name;
-    // One that asks for this very host does not go on to another.
-    const mayMoveOn = isNew && (from !== undefined || wantedIdentity(machine) === undefined);
-    const old = from === undefined ? undefined : this.#entryByKey(from.key);
-    const named = await this.#named(machine, entry, from === undefined ? undefined : (old?.spec?.machine ?? {}));
-    if (from !== undefined && old !== undefined && names(old, machine)) {
-      await this.#writeStatus(old, { reserved: false, marks: [from.mark] });
-    }
-    const taken = await this.#taken(entry, named);
-    if (mayMoveOn) this.#untouched.set(machine.metadata.uid, keyOf(entry));
-    return this.#reserved(named, taken, options);
-  }
-
-  /** First write: finalizer and the entry's name. `before`: what the machine took over from another entry, which goes, as does its run. */
-  async #named(machine: RemoteMachine, entry: PooledRemoteMachine, before: Partial<ConnectionSpec> | undefined): Promise<RemoteMachine> {
-    const { annotations = {}, finalizers = [], resourceVersion } = machine.metadata;
-    const isNew = annotations[ANNOTATION.poolEntry] !== entry.metadata.name;
-    const isHeld = finalizers.includes(MACHINE_FINALIZER);
-    if (!isNew && isHeld) return machine;
-    const metadata = {
-      resourceVersion,
-      ...(!isHeld && { finalizers: [...finalizers, MACHINE_FINALIZER] }),
-      annotations: { [ANNOTATION.poolEntry]: entry.metadata.name, ...(before && { [ANNOTATION.runID]: null }) },
-    };
-    const emptied = before && Object.fromEntries([...HOST_FIELDS, ...Object.keys(before)].map((key) => [key, null]));
-    return this.#patchMachine(machine, { metadata, ...(emptied && { spec: emptied }) });
-  }
-
-  /** The entry went to another machine and there is no other: this one waits without any. */
-  async #unnamed(machine: RemoteMachine): Promise<void> {
-    const { annotations, resourceVersion } = machine.metadata;
-    if (annotations?.[ANNOTATION.poolEntry] === undefined) return;
-    await this.#patchMachine(machine, { metadata: { resourceVersion, annotations: { [ANNOTATION.poolEntry]: null } } });
-  }
-
-  /** Second write: the entry names the machine. */
-  async #taken(entry: PooledRemoteMachine, machine: RemoteMachine): Promise<PooledRemoteMachine> {
+    const identity = this.#identityWanted(machine);
+    const from = this.#lost(machine, entry);
+    const named = await this.#change(machine, { to: entry, from, startRun: options.startRun });
+    if (isNew) this.#bindings.set(machine.metadata.uid, { key: keyOf(entry), identity, isTouched: false });
+    if (why !== undefined && from?.entry !== undefined && names(from.entry, machine))
+      await this.#writeStatus(from.entry, { reserved: false, marks: [why] });
     const { name, uid } = machine.metadata;
-    return this.#writeStatus(entry, {
+    const taken = await this.#writeStatus(entry, {
       reserved: true,
       machineRef: { name, namespace: namespaceOf(machine), uid },
       marks: [{ type: CONDITION.Ready, status: 'True', reason: REASON.Reserved, message: `Reserved by RemoteMachine ${name}` }],
     });
+    return { kind: 'reserved', machine: named, entry: taken };
   }
 
-  /** Third write: what the machine lacks of a machine that has its host: finalizer, run ID, and its entry's values, labels and annotations. */
-  async #reserved(machine: RemoteMachine, entry: PooledRemoteMachine | undefined, options: ReserveOptions): Promise<Reservation> {
-    const { annotations, finalizers = [], resourceVersion, deletionTimestamp } = machine.metadata;
-    const inherits = entry === undefined ? {} : inherited(entry.metadata, machine.metadata);
-    const isProvisioned = machine.spec?.providerID !== undefined;
-    const runID = options.startRun && !isProvisioned && annotations?.[ANNOTATION.runID] === undefined && newRunID(machine.metadata.name);
-    const added = { ...inherits.annotations, ...(runID !== false && { [ANNOTATION.runID]: runID }) };
-    const isHeld = finalizers.includes(MACHINE_FINALIZER) || deletionTimestamp !== undefined;
-    const copy =
-      isProvisioned || entry?.spec === undefined ? undefined : mergePatch(machine.spec ?? {}, { ...machine.spec, ...entry.spec.machine });
-    const metadata = {
-      ...(!isHeld && { finalizers: [...finalizers, MACHINE_FINALIZER] }),
-      ...(inherits.labels && { labels: inherits.labels }),
-      ...(Object.keys(added).length > 0 && { annotations: added }),
-    };
-    if (copy === undefined && Object.keys(metadata).length === 0) return { kind: 'reserved', machine, entry };
-    const body = { metadata: { resourceVersion, ...metadata }, ...(copy && { spec: copy }) };
-    return { kind: 'reserved', machine: await this.#patchMachine(machine, body), entry };
+  /** What the machine loses with a change to `next`. */
+  #lost(machine: RemoteMachine, next: PooledRemoteMachine | undefined): HostChange['from'] {
+    const name = machine.metadata.annotations?.[ANNOTATION.poolEntry];
+    return name === undefined || name === next?.metadata.name ? undefined : { entry: this.#entries.get(namespaceOf(machine), name) };
+  }
+
+  /** The machine has its host, and what it may lack of it. */
+  async #settled(machine: RemoteMachine, entry: PooledRemoteMachine | undefined, options: ReserveOptions): Promise<Reservation> {
+    return { kind: 'reserved', machine: await this.#change(machine, { to: entry, startRun: options.startRun }), entry };
+  }
+
+  async #change(machine: RemoteMachine, change: HostChange): Promise<RemoteMachine> {
+    const patch = machinePatch(machine, change);
+    if (patch === undefined) return machine;
+    return this.#client.patch<RemoteMachine>(REMOTE_MACHINES, { namespace: namespaceOf(machine), name: machine.metadata.name }, patch);
   }
 
   /** A machine that names its host itself: served unless another object with that host is in use or older. */
@@ -327,7 +303,7 @@ export class Allocator {
       const other = this.#otherOnHostOf(machine);
       if (other !== undefined) return none(false, REASON.DuplicateHost, other);
     }
-    return this.#reserved(machine, undefined, options);
+    return this.#settled(machine, undefined, options);
   }
 
   #otherOnHostOf(machine: RemoteMachine): string | undefined {
@@ -344,10 +320,6 @@ export class Allocator {
     const entry = this.#entries.byIndex('identity', identity).find((e) => ['reserved', 'quarantined'].includes(obstacle(e) ?? ''));
     if (entry === undefined || names(entry, machine)) return undefined;
     return `PooledRemoteMachine ${keyOf(entry)} is the same host ${identity} and is in use; waiting until it is free`;
-  }
-
-  #patchMachine(machine: RemoteMachine, body: object): Promise<RemoteMachine> {
-    return this.#client.patch<RemoteMachine>(REMOTE_MACHINES, { namespace: namespaceOf(machine), name: machine.metadata.name }, body);
   }
 
   async #writeStatus(entry: PooledRemoteMachine, change: EntryChange): Promise<PooledRemoteMachine> {

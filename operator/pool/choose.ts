@@ -1,4 +1,6 @@
 /** Which entry a machine gets: pure. */
+import { CLONED_FROM_ANNOTATION } from '../../apis/cluster/types.ts';
+import { ANNOTATION } from '../../apis/infrastructure/group.ts';
 import { keyOf } from '../../apis/meta.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../apis/infrastructure/kinds.ts';
 import { identityOf, identityOfEntry } from './identity.ts';
@@ -99,7 +101,11 @@ function explain(
   return { reason: 'WaitingForHost', message: `Waiting for a free host${domain} of ${pool}: ${entries.length} in it, ${held}` };
 }
 
-/** The identity that a machine which names pool and address asks for. */
-export function wantedIdentity(machine: RemoteMachine): string | undefined {
-  return machine.spec?.address === undefined ? undefined : identityOf({ ...machine.spec, address: machine.spec.address });
+/**
+ * The host that a machine which names a pool asks for by its address. Once it names an entry, the address may as well be that entry's; but a
+ * template has no address, so a machine made from one never asks for any.
+ */
+export function wantedIdentity({ metadata, spec }: RemoteMachine): string | undefined {
+  const isCopy = metadata.annotations?.[ANNOTATION.poolEntry] !== undefined && metadata.annotations[CLONED_FROM_ANNOTATION] !== undefined;
+  return spec?.address === undefined || isCopy ? undefined : identityOf({ ...spec, address: spec.address });
 }

@@ -15,9 +15,14 @@ function isOwn(key: string): boolean {
   );
 }
 
+/** Of an entry's labels or annotations those that its machine gets. */
+export function inheritable(source: StringMap | undefined): StringMap {
+  return Object.fromEntries(Object.entries(source ?? {}).filter(([key]) => !isOwn(key)));
+}
+
 /** What `target` lacks of `source`; undefined: nothing. */
 function missing(source: StringMap | undefined, target: StringMap | undefined): StringMap | undefined {
-  const lacking = Object.entries(source ?? {}).filter(([key]) => !isOwn(key) && target?.[key] === undefined);
+  const lacking = Object.entries(inheritable(source)).filter(([key]) => target?.[key] === undefined);
   return lacking.length === 0 ? undefined : Object.fromEntries(lacking);
 }
 

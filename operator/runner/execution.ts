@@ -2,6 +2,7 @@
 import type { HostFacts } from '../../apis/infrastructure/status.ts';
 import type { Plan } from '../bootstrap/plan.ts';
 import type { CleanupPlan } from '../cleanup/plan.ts';
+import { abortable } from '../ssh/abortable.ts';
 import type { Connection, ConnectOptions, Dialer, HostKey, Privilege, Target } from '../ssh/types.ts';
 import {
   type Claimant,
@@ -35,6 +36,8 @@ export interface BootstrapRequest {
   timeout: number;
   /** The host may hold something of this run from here on. */
   onTouch: () => void;
+  /** Resolves once the run may start: the claim alone does not tell other managers that the machine has this host for good. */
+  committed: Promise<void>;
   onOutput: (chunk: Buffer) => void;
 }
 
@@ -84,6 +87,7 @@ export class Executor {
       work.report(progress);
       if (claimed.state.phase === 'Claimed') {
         if (request.plan === undefined) throw new RunUnavailable('the run was not started yet and its bootstrap data is gone');
+        await abortable<void>(work.signal, (resolve) => void request.committed.then(resolve));
         await runner.start(runID, request.plan(contact.facts), request.options);
       }
       const on = (event: FollowEvent): void => {

@@ -147,11 +147,11 @@ test('256 KiB in 200 files are one exec, byte for byte', async () => {
   contents.forEach((content, index) => expect(readFileSync(host.path('files', String(index))).equals(content)).toBe(true));
 });
 
-test('no data is ever on a command line', async () => {
+test('no content of files and commands is ever on a command line', async () => {
   await using host = new LocalHost();
   const secret = 'abcdef.0123456789abcdef';
   await host.runner().claim(CLAIMANT, cleanupOf([`: ${secret}`]));
-  const plan = planOf(fileStep(host.path(secret), secret), `: ${secret}; read x <${host.path('gate')}`);
+  const plan = planOf(fileStep(host.path('file'), secret), `: ${secret}; read x <${host.path('gate')}`);
   execFileSync('mkfifo', [host.path('gate')]);
   let sweeping = true;
   let looks = 0;
@@ -163,7 +163,7 @@ test('no data is ever on a command line', async () => {
     }
   })();
   await host.runner().start(RUN, plan, OPTIONS);
-  await until(() => existsSync(host.path(secret)), 'the file');
+  await until(() => existsSync(host.path('file')), 'the file');
   execFileSync('sh', ['-c', 'echo go >"$0"', host.path('gate')]);
   await host.runner().follow(RUN, 0, () => undefined);
   sweeping = false;

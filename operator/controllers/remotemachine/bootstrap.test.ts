@@ -133,6 +133,19 @@ describe('progress', () => {
     expect(told(running.scope, 'Ready')).toEqual({ status: 'Unknown', reason: 'BootstrapRunning', message: 'runcmd[0] runs' });
   });
 
+  test('a run may start once the stored status speaks of it', async () => {
+    await world.create(...secrets(), owner(), reserved());
+    const call = await started();
+    let mayStart = false;
+    void call.request.committed.then(() => (mayStart = true));
+    call.work.report({ contact: contact() });
+    const { scope } = await run();
+    const [before] = [mayStart];
+    await world.patch(REMOTE_MACHINES, 'm', { status: { bootstrap: scope.status.bootstrap } }, 'status');
+    await run();
+    expect([before, mayStart]).toEqual([false, true]);
+  });
+
   test('a spec that is corrected before contact is tried at once, one after it changes nothing', async () => {
     await world.create(...secrets(), owner(), reserved());
     const first = await started();

@@ -20,10 +20,12 @@ import { pinHostKey, replacesPin } from './host-key.ts';
 import { failureOfRun } from './run-failure.ts';
 import type { MachineScope, MachineStatus } from './scope.ts';
 
-/** What the filter and the sentinel rule of a run need when it ends; dropped with its task. */
+/** What a run needs of this process until it ends; dropped with its task. */
 interface Running {
   filter: (text: string) => string;
   expectsSentinel: boolean;
+  /** Lets the run start. */
+  commit: () => void;
   /** Of spec and accepted host key that it was started with. */
   version: string;
 }
@@ -92,7 +94,8 @@ export class Bootstrap {
     const plan = planFor(data, instance, {});
     this.#announce(scope, plan.findings);
     const filter = outputFilter(data, plan, access);
-    this.#running.set(scope.uid, { filter, expectsSentinel: plan.expectsSentinel, version: scope.version });
+    const { promise: committed, resolve: commit } = Promise.withResolvers<void>();
+    this.#running.set(scope.uid, { filter, expectsSentinel: plan.expectsSentinel, commit, version: scope.version });
     const { machine } = scope;
     const log = scope.log.child({ runID });
     const request = {
@@ -102,6 +105,7 @@ export class Bootstrap {
       options: { commandsAsScript: spec.commandsAsScript ?? false, workingDir: spec.workingDir ?? '/' },
       timeout: durationOf(machine.metadata.annotations?.[REQUEST.bootstrapTimeout]) ?? settings.bootstrapTimeout,
       onTouch: () => this.#deps.allocator.touch(machine),
+      committed,
       onOutput: settings.logRunOutput ? lineLogger((line) => log.info('output of the run', { line: filter(line) })) : () => undefined,
     };
     tasks.ensure(scope.task, runID, limitsOf(spec), async (work): Promise<HostOutcome> => ({
@@ -145,13 +149,15 @@ export class Bootstrap {
     if (startedAt !== undefined) this.#attempts.succeeded(scope.uid);
     if (replacesPin(scope, contact.hostKey)) await pinHostKey(this.#deps, scope, contact.hostKey);
     contacted(scope, contact.facts);
+    // The stored status is what keeps every manager from giving the machine another host.
+    if (scope.machine.status?.bootstrap?.runID === runID) this.#running.get(scope.uid)?.commit();
     scope.status.bootstrap = {
       runID,
       phase: startedAt === undefined ? 'Claimed' : 'Running',
       ...(startedAt && { startedAt: startedAt.toISOString() }),
       ...(command !== undefined && { command }),
     };
-    const what = command === undefined ? 'The bootstrap data is brought to the host' : `${command} runs`;
+    const what = command === undefined ? `Run ${runID} has the host: its bootstrap data goes there and runs` : `${command} runs`;
     scope.wait(CONDITION.BootstrapExecSucceeded, REASON.BootstrapRunning, what);
     return {};
   }

@@ -2,7 +2,7 @@
 import { CONDITION, REASON } from '../../../apis/infrastructure/conditions.ts';
 import { ANNOTATION, REQUEST } from '../../../apis/infrastructure/group.ts';
 import type { Result } from '../../framework/types.ts';
-import { newRunID } from '../../pool/allocator.ts';
+import { newRunID } from '../../pool/machine-patch.ts';
 import type { HostCleaning } from './cleaning.ts';
 import type { MachineDeps } from './deps.ts';
 import { pinHostKey } from './host-key.ts';

@@ -187,7 +187,17 @@ export class Manager {
     if (machine === undefined) return;
     if (machine.metadata.deletionTimestamp !== undefined) return this.#delete(machine);
     const reservation = await this.#allocator.reserve(machine, { failureDomain: undefined, startRun: true });
-    if (reservation.kind === 'reserved' && reservation.entry !== undefined) this.#world.start(reservation.machine, reservation.entry);
+    if (reservation.kind !== 'reserved' || reservation.entry === undefined) return;
+    this.#allocator.touch(reservation.machine);
+    const { metadata, status } = reservation.machine;
+    const runID = metadata.annotations?.[ANNOTATION.runID] ?? '';
+    if (status?.bootstrap?.runID === runID) {
+      this.#world.start(reservation.machine, reservation.entry);
+      return;
+    }
+    const body = { metadata: { resourceVersion: metadata.resourceVersion }, status: { bootstrap: { runID, phase: 'Claimed' } } };
+    await this.#client().patch(REMOTE_MACHINES, { namespace: metadata.namespace ?? '', name }, body, { subresource: 'status' });
+    this.#wakeAll();
   }
 
   async #delete(machine: RemoteMachine): Promise<void> {
