@@ -171,11 +171,22 @@ test('no content of files and commands is ever on a command line', async () => {
   expect(looks).toBeGreaterThan(3);
 });
 
-test('a full disk is said in the words of the system', async () => {
+/** The host's state is on a disk of this size. */
+async function onDisk(size: string, work: (host: LocalHost) => Promise<void>): Promise<void> {
   await using host = new LocalHost();
   mkdirSync(host.paths.state);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=200k', 'none', host.paths.state]);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'none', host.paths.state]);
   try {
+    await work(host);
+  } finally {
+    await until(() => host.processes().length === 0, 'the run to end');
+    rmSync(host.claim(), { recursive: true });
+    execFileSync('umount', [host.paths.state]);
+  }
+}
+
+test('a full disk is said in the words of the system', () =>
+  onDisk('200k', async (host) => {
     await host.runner().claim(CLAIMANT, undefined);
     const start = host.runner().start(RUN, planOf(fileStep(host.path('f'), 'x'.repeat(300_000))), OPTIONS);
     await expect(start).rejects.toMatchObject({ reason: 'HostNotWritable', message: expect.stringContaining('No space left') as string });
@@ -183,25 +194,13 @@ test('a full disk is said in the words of the system', async () => {
     await host.runner().start(RUN, planOf('true'), OPTIONS);
     expect(await host.runner().follow(RUN, 0, () => undefined)).toMatchObject({ exitCode: 0 });
     expect(await host.runner().clean(RUN, () => undefined)).toEqual({ outcome: 'NoCleanupKnown' });
-  } finally {
-    rmSync(host.claim(), { recursive: true });
-    execFileSync('umount', [host.paths.state]);
-  }
-});
+  }));
 
-test('a disk that is full in the end does not lose how the run ended', async () => {
-  await using host = new LocalHost();
-  mkdirSync(host.paths.state);
-  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=400k', 'none', host.paths.state]);
-  try {
+test('a disk that is full in the end does not lose how the run ended', () =>
+  onDisk('400k', async (host) => {
     const { state } = await host.bootstrap(planOf(`yes | head -c 1000000 >${host.paths.state}/full; exit 7`));
     expect(state).toMatchObject({ phase: 'Finished', exitCode: 7 });
-  } finally {
-    await until(() => host.processes().length === 0, 'the run to end');
-    rmSync(host.claim(), { recursive: true });
-    execFileSync('umount', [host.paths.state]);
-  }
-});
+  }));
 
 test('over a connection of another shell the run goes on when the connection is gone', async () => {
   await using host = new LocalHost();
