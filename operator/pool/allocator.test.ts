@@ -370,6 +370,16 @@ describe('giving back', () => {
     expect(setting.storedEntry('a').status).toMatchObject({ reserved: true, machineRef: { uid: 'x' } });
   });
 
+  test('says nothing twice, whatever else is known of the host', async () => {
+    const side = await given(host('a'), machine('m'));
+    await reserve(side);
+    const marked = await side.allocator.mark(setting.storedEntry('a'), { marks: [CLEAN], host: { hostname: 'h' } });
+    const before = setting.writes().length;
+    await side.allocator.mark(marked, { marks: [CLEAN] });
+    expect(setting.writes()).toHaveLength(before);
+    expect(setting.storedEntry('a').status?.host).toEqual({ hostname: 'h' });
+  });
+
   test('does not write over what somebody else wrote', async () => {
     const side = await given(host('a'), machine('m'));
     const stale = setting.storedEntry('a');

@@ -24,7 +24,7 @@ export interface EntryChange {
 /** Longest message of a condition: room for a few lines of output, far under the API's limit. */
 export const MESSAGE_LIMIT = 2048;
 
-/** Merge patch of the status; a null machineRef removes it. */
+/** The whole new status, as a merge patch: a null machineRef removes it. */
 export function entryStatus(entry: PooledRemoteMachine, change: EntryChange): object {
   const reserved = change.reserved ?? entry.status?.reserved ?? false;
   const machineRef = change.reserved === false ? undefined : (change.machineRef ?? entry.status?.machineRef);
@@ -38,7 +38,8 @@ export function entryStatus(entry: PooledRemoteMachine, change: EntryChange): ob
   for (const m of defaults(conditions)) mark(m);
   for (const m of change.marks) mark(m);
   mark(summary(conditions, reserved, machineRef?.name));
-  return { reserved, machineRef: machineRef ?? null, ...(change.host && { host: change.host }), conditions };
+  const host = change.host ?? entry.status?.host;
+  return { reserved, machineRef: machineRef ?? null, ...(host && { host }), conditions };
 }
 
 /** What holds before anything is known. */

@@ -6,6 +6,7 @@ import { SSHError } from '../../ssh/types.ts';
 import { Attempts } from '../hosts/attempts.ts';
 import { type BootstrapCall, outcome, PUBLIC_KEYS, STARTED } from '../testing/executor.ts';
 import { ADDRESS, DATA, entry, NAMESPACE, owner, reserved, RUN, secret, secrets } from '../testing/objects.ts';
+import { StoppedClock } from '../testing/clock.ts';
 import { World } from '../testing/world.ts';
 import { Bootstrap } from './bootstrap.ts';
 import type { MachineScope } from './scope.ts';
@@ -17,13 +18,18 @@ const [KEY, NEW_KEY] = PUBLIC_KEYS.map((key) => hostKeyFromBuffer(Buffer.from(ke
 const timeout = new SSHError('ConnectTimeout', `${ADDRESS}:22`, 'no answer');
 const contact = (hostKey = KEY) => ({ facts: { hostname: 'host', hostKey: hostKey.fingerprint }, hostKey });
 
+let clock: StoppedClock;
 let world: World;
 let bootstrap: Bootstrap;
 beforeEach(async () => {
+  clock = new StoppedClock();
   world = await World.start();
   bootstrap = new Bootstrap(world.deps, new Attempts(20, 100));
 });
-afterEach(() => world.stop());
+afterEach(async () => {
+  clock[Symbol.dispose]();
+  await world.stop();
+});
 
 async function run(scope = world.scope()) {
   const result = await bootstrap.run(scope);
@@ -233,7 +239,7 @@ describe('failures', () => {
     const waits = await run();
     expect(told(waits.scope, 'HostReachable')).toEqual(expected);
     expect(world.executor.calls).toBe(1);
-    await until(failed.result?.requeueAfter);
+    clock.pass(failed.result?.requeueAfter);
     const again = await run();
     expect(told(again.scope, 'HostReachable')).toEqual(expected);
     await world.until(() => world.executor.calls === 2);
@@ -330,8 +336,6 @@ describe('a changed host key', () => {
   });
 });
 
-/** Time is what a backoff waits for. */
-const until = (milliseconds = 0) => new Promise((resolve) => setTimeout(resolve, milliseconds + 1));
 function fail(): never {
   throw new Error('there is no machine');
 }

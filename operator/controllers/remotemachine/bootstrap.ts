@@ -150,7 +150,8 @@ export class Bootstrap {
     if (replacesPin(scope, contact.hostKey)) await pinHostKey(this.#deps, scope, contact.hostKey);
     contacted(scope, contact.facts);
     // The stored status is what keeps every manager from giving the machine another host.
-    if (scope.machine.status?.bootstrap?.runID === runID) this.#running.get(scope.uid)?.commit();
+    const isCommitted = scope.machine.status?.bootstrap?.runID === runID;
+    if (isCommitted) this.#running.get(scope.uid)?.commit();
     scope.status.bootstrap = {
       runID,
       phase: startedAt === undefined ? 'Claimed' : 'Running',
@@ -159,7 +160,7 @@ export class Bootstrap {
     };
     const what = command === undefined ? `Run ${runID} has the host: its bootstrap data goes there and runs` : `${command} runs`;
     scope.wait(CONDITION.BootstrapExecSucceeded, REASON.BootstrapRunning, what);
-    return {};
+    return isCommitted ? {} : { requeueAfter: 0 };
   }
 
   /** While something is tried again, the machine says what went wrong the last time. */

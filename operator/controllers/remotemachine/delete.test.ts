@@ -6,6 +6,7 @@ import { SSHError } from '../../ssh/types.ts';
 import { Attempts } from '../hosts/attempts.ts';
 import { PUBLIC_KEYS, type ReclaimCall } from '../testing/executor.ts';
 import { ADDRESS, entry, machine, NAMESPACE, reserved, RUN, secrets } from '../testing/objects.ts';
+import { StoppedClock } from '../testing/clock.ts';
 import { World } from '../testing/world.ts';
 import { HostCleaning } from './cleaning.ts';
 import { Deletion } from './delete.ts';
@@ -14,13 +15,18 @@ const hostKey = hostKeyFromBuffer(Buffer.from(PUBLIC_KEYS[0].split(' ')[1] ?? ''
 const clean = { outcome: 'Clean', ran: true, hostKey } as const;
 const failed = { outcome: 'Failed', command: 'c[0]', message: 'failed with exit code 1', outputTail: '', hostKey } as const;
 
+let clock: StoppedClock;
 let world: World;
 let deletion: Deletion;
 beforeEach(async () => {
+  clock = new StoppedClock();
   world = await World.start();
   deletion = new Deletion(world.deps, new HostCleaning(world.deps, new Attempts(20, 100)));
 });
-afterEach(() => world.stop());
+afterEach(async () => {
+  clock[Symbol.dispose]();
+  await world.stop();
+});
 
 /** Neither Machine nor Cluster nor bootstrap data: a deletion needs none of them. */
 async function deleted(...objects: Parameters<World['create']>): Promise<void> {
@@ -141,7 +147,7 @@ test.each<[string, (call: ReclaimCall) => void, string, RegExp]>([
   expect(wait).toBeGreaterThanOrEqual(20);
   expect((await run()).told).toMatchObject({ reason });
   expect(world.executor.calls).toBe(1);
-  await new Promise((resolve) => setTimeout(resolve, wait + 1));
+  clock.pass(wait);
   await cleaned((call) => call.end(clean));
   expect(isGone()).toBe(true);
 });

@@ -5,6 +5,7 @@ import { SSHError } from '../../ssh/types.ts';
 import { Attempts } from '../hosts/attempts.ts';
 import { PUBLIC_KEYS } from '../testing/executor.ts';
 import { ADDRESS, owner, reserved, RUN, secrets } from '../testing/objects.ts';
+import { StoppedClock } from '../testing/clock.ts';
 import { World } from '../testing/world.ts';
 import { HostCleaning } from './cleaning.ts';
 import { Retry } from './retry.ts';
@@ -24,13 +25,18 @@ const FAILED = {
   })),
 };
 
+let clock: StoppedClock;
 let world: World;
 let retry: Retry;
 beforeEach(async () => {
+  clock = new StoppedClock();
   world = await World.start();
   retry = new Retry(world.deps, new HostCleaning(world.deps, new Attempts(20, 100)));
 });
-afterEach(() => world.stop());
+afterEach(async () => {
+  clock[Symbol.dispose]();
+  await world.stop();
+});
 
 async function create(request: string | undefined, status: object = FAILED): Promise<void> {
   const annotations = { ...(request !== undefined && { [REQUEST.retry]: request }) };
@@ -133,7 +139,7 @@ test('a host that cannot be cleaned is told and tried again; the failed run stay
   expect(failed.scope.status).toMatchObject({ failureReason: 'BootstrapFailed', bootstrap: { runID: RUN } });
   expect(told((await run()).scope)).toMatchObject({ reason: 'CleanupFailed' });
   expect(world.executor.calls).toBe(1);
-  await new Promise((resolve) => setTimeout(resolve, failed.result?.requeueAfter));
+  clock.pass(failed.result?.requeueAfter);
   await run();
   (await call(1)).fail(new SSHError('ConnectTimeout', `${ADDRESS}:22`, 'no answer'));
   await world.ended(world.scope());

@@ -42,30 +42,30 @@ const running =
     scope.wait(CONDITION.BootstrapExecSucceeded, REASON.BootstrapRunning, command);
   };
 
-test('a wait that is over within a second is not written', async () => {
-  expect(await write(waiting())).toEqual({ written: false, after: 1_000 });
-  now += 400;
+test('a wait that is over within three seconds is not written', async () => {
+  expect(await write(waiting())).toEqual({ written: false, after: 3_000 });
+  now += 2_400;
   expect(await write(waiting(), 5_000)).toEqual({ written: false, after: 600 });
   now += 100;
   expect(await write(() => undefined)).toEqual({ written: false, after: undefined });
   expect(world.events.all).toEqual([]);
 });
 
-test('one that goes on is written after a second, whatever else changed meanwhile', async () => {
+test('one that goes on is written after three seconds, whatever else changed meanwhile', async () => {
   await write(waiting('Connecting'));
-  now += 1_000;
+  now += 3_000;
   expect(await write(waiting('WaitingForHost'), 7_000)).toEqual({ written: true, after: 7_000 });
   expect(world.stored().status?.conditions).toMatchObject([{ reason: 'WaitingForHost' }, { reason: 'WaitingForHost' }]);
 });
 
-test('progress in other words is written at most every ten seconds, another reason after one', async () => {
+test('progress in other words is written at most every ten seconds, another reason after three', async () => {
   expect((await write(running('a'))).written).toBe(true);
   now += 1_000;
   expect(await write(running('b'))).toEqual({ written: false, after: 9_000 });
   now += 9_000;
   expect((await write(running('b'))).written).toBe(true);
   now += 1;
-  expect(await write(waiting('ConnectionLost'))).toEqual({ written: false, after: 1_000 });
+  expect(await write(waiting('ConnectionLost'))).toEqual({ written: false, after: 3_000 });
 });
 
 test.each<[string, (scope: MachineScope) => void]>([

@@ -8,8 +8,11 @@ import { mergePatch } from '../../framework/patch.ts';
 import { type Client, type EventRecorder, isNotFound, type Result } from '../../framework/types.ts';
 import type { MachineScope, MachineStatus } from './scope.ts';
 
-/** A wait that is over within this time is not worth a request; ms. */
-const SETTLE = 1_000;
+/**
+ * A wait that is over within this time is not worth a request; ms. Cluster API core touches a Machine once a second at most, so that a
+ * RemoteMachine has its owner two seconds after both were created.
+ */
+const SETTLE = 3_000;
 /** Progress (other words, facts, the next command) is written at most this often; ms. */
 const PROGRESS = 10_000;
 
