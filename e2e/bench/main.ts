@@ -124,7 +124,8 @@ async function requests(bench: Bench, kind: 'explicit' | 'pool'): Promise<void> 
   await create(bench, name, spec, counting(['sleep 3']));
   const machine = await ready(bench, name);
   const readyAt = Math.max(...(machine.status?.conditions ?? []).filter(({ type }) => type === 'Ready').map(() => Date.now()));
-  await pause(3_000);
+  // What it waits for from now on is told once.
+  await pause(5_000);
   const idleFrom = Date.now();
   await pause(IDLE);
   const deletedAt = Date.now();

@@ -244,7 +244,12 @@ do_follow() { # RUN JOB FIRST-BYTE
   exec 7<"$fifo"
   exec 8>&-
   say stream live
-  tail -c "+$3" -f "$output" 3<&- 7<&- &
+  # Where it has no inotify (overlay file systems, BusyBox), tail looks once a second if it can't be told to look sooner.
+  sooner='-s 0.1'
+  # shellcheck disable=SC2086
+  tail $sooner -c 0 /dev/null 2>/dev/null || sooner=
+  # shellcheck disable=SC2086
+  tail $sooner -c "+$3" -f "$output" 3<&- 7<&- &
   tail=$!
   cat <&7 >/dev/null 2>&1 3<&- &
   life=$!

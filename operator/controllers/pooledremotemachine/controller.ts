@@ -73,7 +73,9 @@ export class PooledRemoteMachineReconciler implements Reconciler {
     const cleanup = this.#cleanupDue(entry);
     if (cleanup !== undefined) return this.#clean(entry, cleanup, signal);
     const marked = await this.#mark(entry, this.#summary(entry));
-    if (marked.status?.reserved !== true) await this.#deps.allocator.settle(marked);
+    // While a machine is there that had it, that one's deletion is about to do so.
+    const isLeft = this.#deps.machines.byIndex('entry', keyOf(entry)).length === 0;
+    if (marked.status?.reserved !== true && isLeft) await this.#deps.allocator.settle(marked);
     return undefined;
   }
 
