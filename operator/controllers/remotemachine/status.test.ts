@@ -58,11 +58,11 @@ test('one that goes on is written after three seconds, whatever else changed mea
   expect(world.stored().status?.conditions).toMatchObject([{ reason: 'WaitingForHost' }, { reason: 'WaitingForHost' }]);
 });
 
-test('progress in other words is written at most every ten seconds, another reason after three', async () => {
+test('progress in other words is written at most every twenty seconds, another reason after three', async () => {
   expect((await write(running('a'))).written).toBe(true);
   now += 1_000;
-  expect(await write(running('b'))).toEqual({ written: false, after: 9_000 });
-  now += 9_000;
+  expect(await write(running('b'))).toEqual({ written: false, after: 19_000 });
+  now += 19_000;
   expect((await write(running('b'))).written).toBe(true);
   now += 1;
   expect(await write(waiting('ConnectionLost'))).toEqual({ written: false, after: 3_000 });

@@ -14,7 +14,7 @@ import type { MachineScope, MachineStatus } from './scope.ts';
  */
 const SETTLE = 3_000;
 /** Progress (other words, facts, the next command) is written at most this often; ms. */
-const PROGRESS = 10_000;
+const PROGRESS = 20_000;
 
 interface Pace {
   /** When the stored status first differed from what is so. */
