@@ -172,9 +172,11 @@ do_state() { # RUN JOB
 }
 
 say_facts() {
-  say "fact hostname $(uname -n)"
-  say "fact kernel $(uname -r)"
-  say "fact architecture $(uname -m)"
+  # shellcheck disable=SC2046 # node name, release and machine have no spaces
+  set -- $(uname -n -r -m)
+  say "fact hostname $1"
+  say "fact kernel $2"
+  say "fact architecture $3"
   machine=
   { read -r machine </etc/machine-id; } 2>/dev/null
   say "fact machineID $machine"

@@ -66,7 +66,7 @@ describe('what follows', () => {
 
   test('waits until the machine is reported ready', async () => {
     await pooled({});
-    expect(await settle(world.deps, world.scope())).toEqual({ requeueAfter: 0 });
+    expect(await settle(world.deps, world.scope())).toEqual({ requeueAfter: 1_000 });
     expect(world.storedEntry('a').status).not.toHaveProperty('host');
   });
 

@@ -9,6 +9,9 @@ import { hostSpecOf } from '../hosts/access.ts';
 import type { MachineDeps } from './deps.ts';
 import type { MachineScope } from './scope.ts';
 
+/** Of machines that become ready together, the last one is not to wait for what follows on the first one; ms. */
+const UNHURRIED = 1_000;
+
 /** ExternalIP for addresses; a name is both, as Cluster API's consumers look for either. */
 export function addressesOf(address: string): MachineAddress[] {
   const bare = address.replace(/^\[(.*)\]$/, '$1');
@@ -36,7 +39,7 @@ export function reportProvisioned(scope: MachineScope): void {
 
 /** After the machine was reported ready, so that nobody waits for these writes: its entry and its Machine. */
 export async function settle(deps: MachineDeps, scope: MachineScope): Promise<Result | undefined> {
-  if (scope.machine.status?.ready !== true) return { requeueAfter: 0 };
+  if (scope.machine.status?.ready !== true) return { requeueAfter: UNHURRIED };
   if (scope.entry !== undefined) {
     const { host } = scope.machine.status;
     const marks = [{ type: CONDITION.Reachable, status: 'True' as const, reason: REASON.Reachable, message: 'The last contact succeeded' }];
