@@ -1,12 +1,11 @@
 /**
- * Plays the bootstrap and control plane providers of the samples (k0s and k0smotron), which are not installed: gives their kinds an
- * open schema, writes bootstrap data, makes a control plane's machines, and registers Nodes as the kubelets would.
+ * Plays the bootstrap and control plane providers of the samples (k0s and k0smotron), which are not installed: writes bootstrap data,
+ * makes a control plane's machines, and registers Nodes as the kubelets would.
  */
 import type { AnyObject, Client, Manifest } from '../env/client.ts';
 import type { Environment } from '../env/environment.ts';
+import { BOOTSTRAP, CONTROL_PLANE } from '../fixtures/k0s.ts';
 
-const BOOTSTRAP = 'bootstrap.cluster.x-k8s.io/v1beta1';
-const CONTROL_PLANE = 'controlplane.cluster.x-k8s.io/v1beta1';
 const INFRASTRUCTURE = 'infrastructure.cluster.x-k8s.io/v1beta1';
 const CLUSTER = 'cluster.x-k8s.io/v1beta1';
 const NAMESPACE = 'default';
@@ -27,27 +26,6 @@ runcmd:
 - date > /etc/demo/bootstrapped
 - mkdir -p /run/cluster-api && echo success > /run/cluster-api/bootstrap-success.complete
 `;
-
-/** The kinds, taking any fields. Their label says that they follow Cluster API's v1beta1 contract. */
-export function standInKinds(): Manifest[] {
-  return [workerConfigs, controlPlanes, hostedControlPlanes].map(({ apiVersion, kind }) => {
-    const [group = '', version = ''] = apiVersion.split('/');
-    const singular = kind.toLowerCase();
-    const open = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
-    const openAPIV3Schema = { type: 'object', properties: { spec: open, status: open } };
-    return {
-      apiVersion: 'apiextensions.k8s.io/v1',
-      kind: 'CustomResourceDefinition',
-      metadata: { name: `${singular}s.${group}`, labels: { 'cluster.x-k8s.io/v1beta1': version } },
-      spec: {
-        group,
-        scope: 'Namespaced',
-        names: { kind, plural: `${singular}s`, singular, listKind: `${kind}List` },
-        versions: [{ name: version, served: true, storage: true, schema: { openAPIV3Schema }, subresources: { status: {} } }],
-      },
-    };
-  });
-}
 
 /** Plays on until `signal` ends it; a failure ends everything. */
 export async function playProviders(

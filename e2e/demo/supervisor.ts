@@ -10,8 +10,9 @@ import { type AnyObject, type Manifest, parseYAML } from '../env/client.ts';
 import { type Environment, startEnvironment } from '../env/environment.ts';
 import type { Host } from '../env/hosts.ts';
 import { cleanUpAtExit } from '../env/run.ts';
+import { k0smotronKinds } from '../fixtures/k0s.ts';
 import type { Message, Row } from './messages.ts';
-import { playProviders, remoteMachines, standInKinds } from './providers.ts';
+import { playProviders, remoteMachines } from './providers.ts';
 
 const samples = join(import.meta.dirname, '../../manifests/samples');
 let finished = false;
@@ -37,7 +38,7 @@ async function applySamples({ client, controlPlane }: Environment, [explicit, ..
   const keys = ['footloose-key', 'footloose-key-0', 'footloose-key-1'].map((name) => secret(name, explicit.privateKey));
   // The management cluster stands in for the workload cluster too.
   const kubeconfig = secret('remote-test-kubeconfig', await readFile(controlPlane.kubeconfig, 'utf8'));
-  await client.applyAll([...standInKinds(), ...keys, { ...kubeconfig, type: 'cluster.x-k8s.io/secret' }]);
+  await client.applyAll([...k0smotronKinds(), ...keys, { ...kubeconfig, type: 'cluster.x-k8s.io/secret' }]);
   await client.applyAll(withHosts(await readFile(join(samples, 'explicit-machine.yaml'), 'utf8'), [explicit]));
   await client.applyAll(withHosts(await readFile(join(samples, 'pool.yaml'), 'utf8'), pool));
 }

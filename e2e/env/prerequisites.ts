@@ -24,7 +24,7 @@ export interface Needs {
   tests?: boolean;
 }
 
-/** OpenSSH's server and haproxy are part of the hosts' image: nothing here starts a service on this machine. */
+/** What the hosts run (OpenSSH's server, haproxy) is part of their image; the unit tests start sshd themselves, on loopback. No service is left on this machine. */
 const requirements: Requirement[] = [
   { package: 'git', program: 'git' },
   { package: 'openssl', program: 'openssl' },

@@ -1,5 +1,6 @@
 /** The one place that writes logs: winston, JSON lines or text for people, everything filtered for what is shaped like a secret. */
 import winston from 'winston';
+import { type Level, LeveledLogger } from './leveled-logger.ts';
 import { secretFilter } from './redaction.ts';
 import { ApiError, isError, type Logger } from './types.ts';
 
@@ -31,24 +32,13 @@ export function createLogger(options: LoggerOptions = {}): RootLogger {
 const levelOf = (verbosity: number): string => (verbosity >= 2 ? 'debug' : 'info');
 const filter = secretFilter([]);
 
-class FilteredLogger implements RootLogger {
+class FilteredLogger extends LeveledLogger implements RootLogger {
   readonly #sink: winston.Logger;
   readonly #fields: Record<string, unknown>;
   constructor(sink: winston.Logger, fields: Record<string, unknown>) {
+    super();
     this.#sink = sink;
     this.#fields = fields;
-  }
-  debug(message: string, fields?: Record<string, unknown>): void {
-    this.#write('debug', message, fields);
-  }
-  info(message: string, fields?: Record<string, unknown>): void {
-    this.#write('info', message, fields);
-  }
-  warn(message: string, fields?: Record<string, unknown>): void {
-    this.#write('warn', message, fields);
-  }
-  error(message: string, fields?: Record<string, unknown>): void {
-    this.#write('error', message, fields);
   }
   child(fields: Record<string, unknown>): Logger {
     return new FilteredLogger(this.#sink, { ...this.#fields, ...fields });
@@ -56,7 +46,7 @@ class FilteredLogger implements RootLogger {
   setVerbosity(verbosity: number): void {
     this.#sink.level = levelOf(verbosity);
   }
-  #write(level: 'debug' | 'info' | 'warn' | 'error', message: string, fields: Record<string, unknown> | undefined): void {
+  protected write(level: Level, message: string, fields: Record<string, unknown> | undefined): void {
     if (!this.#sink.isLevelEnabled(level)) return;
     const stacks = this.#sink.isLevelEnabled('debug');
     // Under one key: winston appends a field called `message` to the message, and would let others replace level and timestamp.

@@ -1,30 +1,19 @@
 /** A logger for tests that remembers what was written, children included. */
-import type { Logger } from '../types.ts';
+import { type Level, LeveledLogger } from '../leveled-logger.ts';
 
 export interface LoggedLine {
-  level: 'debug' | 'info' | 'warn' | 'error';
+  level: Level;
   message: string;
   fields: Record<string, unknown>;
 }
 
-export class MemoryLogger implements Logger {
+export class MemoryLogger extends LeveledLogger {
   readonly lines: LoggedLine[];
   readonly #fields: Record<string, unknown>;
   constructor(fields: Record<string, unknown> = {}, lines: LoggedLine[] = []) {
+    super();
     this.lines = lines;
     this.#fields = fields;
-  }
-  debug(message: string, fields?: Record<string, unknown>): void {
-    this.#write('debug', message, fields);
-  }
-  info(message: string, fields?: Record<string, unknown>): void {
-    this.#write('info', message, fields);
-  }
-  warn(message: string, fields?: Record<string, unknown>): void {
-    this.#write('warn', message, fields);
-  }
-  error(message: string, fields?: Record<string, unknown>): void {
-    this.#write('error', message, fields);
   }
   child(fields: Record<string, unknown>): MemoryLogger {
     return new MemoryLogger({ ...this.#fields, ...fields }, this.lines);
@@ -33,7 +22,7 @@ export class MemoryLogger implements Logger {
   at(level: LoggedLine['level']): string[] {
     return this.lines.filter((line) => line.level === level).map((line) => line.message);
   }
-  #write(level: LoggedLine['level'], message: string, fields: Record<string, unknown> | undefined): void {
+  protected write(level: Level, message: string, fields: Record<string, unknown> | undefined): void {
     this.lines.push({ level, message, fields: { ...this.#fields, ...fields } });
   }
 }
