@@ -179,7 +179,7 @@ async function onDisk(size: string, work: (host: LocalHost) => Promise<void>): P
   try {
     await work(host);
   } finally {
-    await until(() => host.processes().length === 0, 'the run to end');
+    await until(() => !host.isInUse(), 'the run and those that follow it to end');
     rmSync(host.claim(), { recursive: true });
     execFileSync('umount', [host.paths.state]);
   }

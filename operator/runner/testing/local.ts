@@ -241,9 +241,13 @@ export class LocalHost implements AsyncDisposable {
   }
 
   /** Live processes that this host's programs and commands are. */
-  /** Those that were started with a path of the host, or work in it or have a file of it open. */
+  /** Those that were started with a path of the host. */
   processes(): Process[] {
-    return processes().filter(({ pid, command }) => command.includes(this.directory) || isIn(this.directory, pid));
+    return processes().filter(({ command }) => command.includes(this.directory));
+  }
+  /** Whether anything works in a directory of the host or has a file of it open, as a client that follows may for two seconds more. */
+  isInUse(): boolean {
+    return processes().some(({ pid }) => isIn(this.directory, pid));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
