@@ -231,7 +231,7 @@ describe('deleted', () => {
       ...objects.cluster('keyless'),
       key,
       objects.entry('keyless', 'keyless', place, { cleanUpCommands, sshKeyRef: { name: 'keyless-key' } }),
-      ...pooled('keyless', 'keyless', 'keyless', { annotations: { [`${PREFIX}/cleanup-deadline`]: '3s' } }),
+      ...pooled('keyless', 'keyless', 'keyless', { annotations: { [`${PREFIX}/cleanup-deadline`]: '8s' } }),
     ]);
     await client.waitForCondition(machine('keyless'), 'Ready');
     await client.delete(secret('keyless-key'));

@@ -160,6 +160,17 @@ test('a cleanup that hangs can be given up, killed and tried again', async () =>
   expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'Clean', ran: true });
 });
 
+test('of two managers that clean at a time none takes a cleanup for done that was not run', async () => {
+  for (let round = 0; round < 12; round++) {
+    await using host = new LocalHost();
+    await ran(host, cleanupOf([`echo cleaned >>${host.path('log')}`]));
+    const both = await Promise.all([host.runner().clean(RUN, ignore), host.runner().clean(RUN, ignore)]);
+    const clean = both.filter(({ outcome }) => outcome === 'Clean').length;
+    expect([clean > 0, existsSync(host.path('log'))]).not.toEqual([true, false]);
+    expect(existsSync(host.claim())).toBe(clean === 0);
+  }
+});
+
 test('a cleanup confirmed before its answer was lost is not run again', async () => {
   await using host = new LocalHost();
   await ran(host, cleanupOf([`echo cleaned >>${host.path('log')}`]));

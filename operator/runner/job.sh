@@ -18,8 +18,11 @@ job_run() { # RUN JOB
   [ -e "$1" ] || shift
   flush "$@" "$CLAIM/created" "$home/started" "$home" "$CLAIM"
   greet started
-  (steps_as compose && settle) >"$DATA/session.0"
-  (umask 022 && enter_directory && sessions) </dev/null 9>&-
+  # On its own line: as a condition it would go on after a failure. What was composed in part must not run.
+  (set -e; steps_as compose; settle) >"$DATA/session.0"
+  composed=$?
+  ([ "$composed" = 0 ] || exit "$composed"
+    umask 022 && enter_directory && sessions) </dev/null 9>&-
   conclude $?
 }
 
@@ -29,6 +32,7 @@ sessions() { # one shell after the other
     clean_environment /bin/sh "$DATA/session.$part" || return
     part=$((part + 1))
   done
+  [ -e "$DATA/steps" ] && [ -e "$DATA/session.0" ] # what is not there was not run
 }
 
 prepare() {

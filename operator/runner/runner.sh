@@ -369,7 +369,7 @@ slay() { # 5 s to end, then 5 s to die
     done
     sleep 0.1 2>/dev/null || sleep 1
   done
-  rm -rf "$CLAIM"/*/data.*
+  rm -rf "$CLAIM"/bootstrap/data.* # not that of a cleanup, which another manager may be starting
 }
 
 do_kill() { # RUN

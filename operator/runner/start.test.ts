@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync } from 'node:fs';
 import fc from 'fast-check';
 import {
   CLAIMANT,
@@ -179,9 +179,8 @@ async function onDisk(size: string, work: (host: LocalHost) => Promise<void>): P
   try {
     await work(host);
   } finally {
-    await until(() => !host.isInUse(), 'the run and those that follow it to end');
-    rmSync(host.claim(), { recursive: true });
-    execFileSync('umount', [host.paths.state]);
+    // Lazily: a process of the run that is just ending may have a file of it open.
+    execFileSync('umount', ['-l', host.paths.state]);
   }
 }
 
@@ -194,6 +193,14 @@ test('a full disk is said in the words of the system', () =>
     await host.runner().start(RUN, planOf('true'), OPTIONS);
     expect(await host.runner().follow(RUN, 0, () => undefined)).toMatchObject({ exitCode: 0 });
     expect(await host.runner().clean(RUN, () => undefined)).toEqual({ outcome: 'NoCleanupKnown' });
+  }));
+
+test('commands that the disk has no room for once more are not run in part', () =>
+  onDisk('400k', async (host) => {
+    const { state } = await host.bootstrap(planOf(`echo ran >>${host.path('log')}\n: ${'x'.repeat(200_000)}`));
+    expect(state).toMatchObject({ phase: 'Finished' });
+    expect(state).not.toMatchObject({ exitCode: 0 });
+    expect(existsSync(host.path('log'))).toBe(false);
   }));
 
 test('a disk that is full in the end does not lose how the run ended', () =>

@@ -1,6 +1,6 @@
 /** Hosts for tests without SSH: each exec is a shell on this machine, and the runner keeps its things in a folder of its own. */
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readlinkSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -162,28 +162,6 @@ export function processes(): Process[] {
     .filter(({ state }) => state !== 'Z' && state !== 'X');
 }
 
-/** What the symbolic links in a directory of /proc point to. */
-function links(directory: string, names: string[]): string[] {
-  return names.flatMap((name) => {
-    try {
-      return [readlinkSync(`${directory}/${name}`)];
-    } catch {
-      return []; // closed meanwhile
-    }
-  });
-}
-
-/** Whether a process other than this one has its working directory or an open file below `directory`. */
-function isIn(directory: string, pid: number): boolean {
-  if (pid === process.pid) return false;
-  try {
-    const of = `/proc/${pid}`;
-    return [...links(of, ['cwd']), ...links(`${of}/fd`, readdirSync(`${of}/fd`))].some((path) => path.startsWith(`${directory}/`));
-  } catch {
-    return false; // it ended meanwhile
-  }
-}
-
 export class LocalHost implements AsyncDisposable {
   readonly directory = mkdtempSync(join(tmpdir(), 'runner-'));
   readonly paths: RunnerPaths;
@@ -245,11 +223,6 @@ export class LocalHost implements AsyncDisposable {
   processes(): Process[] {
     return processes().filter(({ command }) => command.includes(this.directory));
   }
-  /** Whether anything works in a directory of the host or has a file of it open, as a client that follows may for two seconds more. */
-  isInUse(): boolean {
-    return processes().some(({ pid }) => isIn(this.directory, pid));
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end.abort();
     const holder = existsSync(this.claim('run')) ? readFileSync(this.claim('run'), 'utf8').trim() : RUN;
