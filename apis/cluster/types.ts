@@ -7,8 +7,6 @@ import type { KubernetesObject } from '../meta.ts';
 export const CLUSTER_GROUP = 'cluster.x-k8s.io';
 export const CLUSTER_NAME_LABEL = 'cluster.x-k8s.io/cluster-name';
 export const PAUSED_ANNOTATION = 'cluster.x-k8s.io/paused';
-/** On every object that Cluster API made from a template. */
-export const CLONED_FROM_ANNOTATION = 'cluster.x-k8s.io/cloned-from-name';
 export const MANAGED_BY_ANNOTATION = 'cluster.x-k8s.io/managed-by';
 export const WATCH_FILTER_LABEL = 'cluster.x-k8s.io/watch-filter';
 export const DELETE_FOR_MOVE_ANNOTATION = 'clusterctl.cluster.x-k8s.io/delete-for-move';

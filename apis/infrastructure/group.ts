@@ -14,6 +14,8 @@ export const ENTRY_FINALIZER = `pooledremotemachine.${GROUP}/in-use`;
 export const ANNOTATION = {
   /** RemoteMachine: name of the PooledRemoteMachine (same namespace) that it is bound to. */
   poolEntry: `${GROUP}/pool-entry`,
+  /** RemoteMachine that named pool and address: the host that it asked for. The address in its spec may as well be its entry's. */
+  requestedHost: `${GROUP}/requested-host`,
   /** RemoteMachine: ID of the run that bootstraps it; the host's claim carries the same. */
   runID: `${GROUP}/run-id`,
   /** RemoteMachine and entry: the SSH host key pinned at first contact, in OpenSSH's public key form. */

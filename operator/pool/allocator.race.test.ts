@@ -1,6 +1,5 @@
 /** Two managers at once over one API server, in any interleaving. */
 import fc from 'fast-check';
-import { CLONED_FROM_ANNOTATION } from '../../apis/cluster/types.ts';
 import { ANNOTATION } from '../../apis/infrastructure/group.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../apis/infrastructure/kinds.ts';
 import { POOLED_REMOTE_MACHINES } from '../../apis/infrastructure/resources.ts';
@@ -30,9 +29,9 @@ const races: fc.Arbitrary<Race> = fc.record({
   deleted: fc.uniqueArray(fc.integer({ min: 0, max: 5 }), { maxLength: 4 }),
 });
 
-/** As a user writes an entry, and Cluster API a machine. */
-const written = ({ metadata: { name }, kind, spec }: RemoteMachine | PooledRemoteMachine): object => ({
-  metadata: { name, namespace: 'default', ...(kind === 'RemoteMachine' && { annotations: { [CLONED_FROM_ANNOTATION]: 'template' } }) },
+/** As a user writes it. */
+const written = ({ metadata: { name }, spec }: RemoteMachine | PooledRemoteMachine): object => ({
+  metadata: { name, namespace: 'default' },
   spec,
 });
 

@@ -1,4 +1,3 @@
-import { CLONED_FROM_ANNOTATION } from '../../apis/cluster/types.ts';
 import { CONDITION, REASON } from '../../apis/infrastructure/conditions.ts';
 import { ANNOTATION, ENTRY_FINALIZER, MACHINE_FINALIZER } from '../../apis/infrastructure/group.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../apis/infrastructure/kinds.ts';
@@ -42,8 +41,6 @@ const name = (side: Side, entryName: string): Promise<void> => {
   const patch = machinePatch(cached(side), { to: setting.storedEntry(entryName), startRun: true });
   return caughtUp(side.machines, setting.server.patch(REMOTE_MACHINES, { namespace: NAMESPACE, name: 'm' }, patch ?? {}));
 };
-/** Made from a template, as most machines of pools are. */
-const CLONED = { metadata: { annotations: { [CLONED_FROM_ANNOTATION]: 'template' } } };
 
 describe('a binding', () => {
   test('is the machine with what it takes over, then the entry', async () => {
@@ -146,7 +143,7 @@ describe('a machine whose entry another one has', () => {
     const side = await given(
       host('a', { ...heldBy('x'), metadata: { labels: { rack: 'a', row: '1' } } }),
       host('b', { metadata: { labels: { rack: 'b' } } }),
-      machine('m', CLONED),
+      machine('m'),
     );
     await name(side, 'a');
     const lost = runIDOf(setting.storedMachine('m'));
@@ -168,7 +165,7 @@ describe('a machine whose entry another one has', () => {
   });
 
   test('waits without any where there is no other', async () => {
-    const side = await given(host('a', heldBy('x')), machine('m', CLONED));
+    const side = await given(host('a', heldBy('x')), machine('m'));
     await name(side, 'a');
     expect(await reserve(side)).toMatchObject({ kind: 'none', terminal: false, reason: 'WaitingForHost' });
     const { metadata, spec } = setting.storedMachine('m');
@@ -179,7 +176,7 @@ describe('a machine whose entry another one has', () => {
     ]);
   });
 
-  test('waits for that very one if it asks for its address, as far as anybody can tell', async () => {
+  test('waits for that very one if it asks for its address', async () => {
     const side = await given(host('a', heldBy('x')), host('b'), machine('m', { spec: { pool: 'p', address: 'host-a' } }));
     await name(side, 'a');
     expect(await reserve(side)).toMatchObject({ kind: 'none', reason: 'WaitingForHost' });
@@ -187,7 +184,7 @@ describe('a machine whose entry another one has', () => {
   });
 
   test.each<[string, Parameters<typeof machine>[1]]>([
-    ['says how far its run is', { ...CLONED, status: { bootstrap: { runID: 'r', phase: 'Running' } } }],
+    ['says how far its run is', { status: { bootstrap: { runID: 'r', phase: 'Running' } } }],
     ['is provisioned', { spec: { pool: 'p', providerID: 'x' } }],
   ])('waits for it if it %s, as something of it is on the host', async (_, rest) => {
     const side = await given(host('a', heldBy('x')), host('b'), machine('m', rest));

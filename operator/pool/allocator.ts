@@ -34,8 +34,6 @@ const none = (terminal: boolean, reason: Reason, message: string): Reservation =
 interface Binding {
   /** Key of the entry. */
   key: string;
-  /** The host that the machine asked for by its address. */
-  identity: string | undefined;
   /** Whether anything may have been sent to the host. */
   isTouched: boolean;
 }
@@ -96,7 +94,7 @@ export class Allocator {
     const pool = machine.spec?.pool;
     const binding = this.#bindings.get(machine.metadata.uid);
     // One that asks for this very host does not go on to another.
-    if (pool === undefined || binding === undefined || binding.identity !== undefined) return undefined;
+    if (pool === undefined || binding === undefined || wantedIdentity(machine) !== undefined) return undefined;
     if (this.#touched(machine) !== 'no') return undefined;
     this.#unreachable.set(binding.key, performance.now());
     const choice = choose({ namespace: namespaceOf(machine), pool, failureDomain: options.failureDomain }, machine, this.#view());
@@ -226,14 +224,8 @@ export class Allocator {
     return binding.isTouched ? 'yes' : 'no';
   }
 
-  /** The host that the machine asks for. */
-  #identityWanted(machine: RemoteMachine): string | undefined {
-    const binding = this.#bindings.get(machine.metadata.uid);
-    return binding === undefined ? wantedIdentity(machine) : binding.identity;
-  }
-
   async #bindFromPool(machine: RemoteMachine, pool: string, options: ReserveOptions): Promise<Reservation> {
-    const wanted = { namespace: namespaceOf(machine), pool, failureDomain: options.failureDomain, identity: this.#identityWanted(machine) };
+    const wanted = { namespace: namespaceOf(machine), pool, failureDomain: options.failureDomain, identity: wantedIdentity(machine) };
     while (true) {
       const choice = choose(wanted, machine, this.#view());
       if (choice.entry !== undefined) return this.#bind(machine, choice.entry, options);
@@ -265,10 +257,9 @@ export class Allocator {
   /** The two writes of a binding; `why`: the machine gives back the entry that it has. */
   async #write(machine: RemoteMachine, entry: PooledRemoteMachine, options: ReserveOptions, why?: EntryMark): Promise<Reservation> {
     const isNew = machine.metadata.annotations?.[ANNOTATION.poolEntry] !== entry.metadata.name;
-    const identity = this.#identityWanted(machine);
     const from = this.#lost(machine, entry);
     const named = await this.#change(machine, { to: entry, from, startRun: options.startRun });
-    if (isNew) this.#bindings.set(machine.metadata.uid, { key: keyOf(entry), identity, isTouched: false });
+    if (isNew) this.#bindings.set(machine.metadata.uid, { key: keyOf(entry), isTouched: false });
     if (why !== undefined && from?.entry !== undefined && names(from.entry, machine))
       await this.#writeStatus(from.entry, { reserved: false, marks: [why] });
     const { name, uid } = machine.metadata;

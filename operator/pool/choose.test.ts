@@ -175,4 +175,8 @@ describe('of objects with one host', () => {
 test('a machine asks for a host by its address and port', () => {
   expect(wantedIdentity(machine('m', { spec: { pool: 'p', address: 'h', port: 2222 } }))).toBe('h:2222');
   expect(wantedIdentity(machine('m'))).toBeUndefined();
+  const named = (annotations: object) =>
+    machine('m', { metadata: { annotations: { [ANNOTATION.poolEntry]: 'a', ...annotations } }, spec: { pool: 'p', address: 'h' } });
+  expect(wantedIdentity(named({}))).toBeUndefined();
+  expect(wantedIdentity(named({ [ANNOTATION.requestedHost]: 'h:22' }))).toBe('h:22');
 });

@@ -1,5 +1,4 @@
 /** Which entry a machine gets: pure. */
-import { CLONED_FROM_ANNOTATION } from '../../apis/cluster/types.ts';
 import { ANNOTATION } from '../../apis/infrastructure/group.ts';
 import { keyOf } from '../../apis/meta.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../apis/infrastructure/kinds.ts';
@@ -101,11 +100,8 @@ function explain(
   return { reason: 'WaitingForHost', message: `Waiting for a free host${domain} of ${pool}: ${entries.length} in it, ${held}` };
 }
 
-/**
- * The host that a machine which names a pool asks for by its address. Once it names an entry, the address may as well be that entry's; but a
- * template has no address, so a machine made from one never asks for any.
- */
-export function wantedIdentity({ metadata, spec }: RemoteMachine): string | undefined {
-  const isCopy = metadata.annotations?.[ANNOTATION.poolEntry] !== undefined && metadata.annotations[CLONED_FROM_ANNOTATION] !== undefined;
-  return spec?.address === undefined || isCopy ? undefined : identityOf({ ...spec, address: spec.address });
+/** The host that a machine which names a pool asks for by its address. Once it names an entry, its address may as well be that entry's. */
+export function wantedIdentity({ metadata: { annotations }, spec }: RemoteMachine): string | undefined {
+  if (annotations?.[ANNOTATION.poolEntry] !== undefined) return annotations[ANNOTATION.requestedHost];
+  return spec?.address === undefined ? undefined : identityOf({ ...spec, address: spec.address });
 }

@@ -4,6 +4,7 @@ import type { ConnectionSpec } from '../../apis/infrastructure/connection.ts';
 import { ANNOTATION, MACHINE_FINALIZER } from '../../apis/infrastructure/group.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../apis/infrastructure/kinds.ts';
 import { mergePatch } from '../framework/patch.ts';
+import { wantedIdentity } from './choose.ts';
 import { inheritable } from './metadata.ts';
 
 export interface HostChange {
@@ -38,6 +39,8 @@ export function machinePatch(machine: RemoteMachine, { to, from, startRun }: Hos
   let parts: Parts = { labels, annotations, spec };
   if (from !== undefined) parts = withoutEntry(parts, from.entry);
   if (to !== undefined) parts = withEntry(parts, to);
+  const asked = spec.providerID === undefined ? wantedIdentity(machine) : undefined;
+  if (to !== undefined && asked !== undefined) parts.annotations = { ...parts.annotations, [ANNOTATION.requestedHost]: asked };
   if (startRun && spec.providerID === undefined && parts.annotations[ANNOTATION.runID] === undefined)
     parts.annotations = { ...parts.annotations, [ANNOTATION.runID]: newRunID(metadata.name) };
   const hasHost = to !== undefined || from === undefined;
