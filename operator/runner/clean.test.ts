@@ -1,5 +1,8 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { CLAIMANT, LocalHost, OPTIONS, RUN, USERLANDS, cleanupOf, collect, fileStep, planOf, until } from './testing/local.ts';
+import { runnerFactory } from './runner.ts';
 import type { CleanupPlan } from '../cleanup/plan.ts';
 import type { Plan } from '../bootstrap/plan.ts';
 
@@ -73,7 +76,7 @@ test('kill ends a run, its data leaves the host, and strangers live', async () =
   await host.runner().start(RUN, planOf('sleep 60'), OPTIONS);
   await host.runner().kill(RUN);
   expect((await host.runner().inspect(RUN)).state).toMatchObject({ phase: 'Vanished' });
-  expect(readdirSync(host.claim('bootstrap')).filter((name) => name.startsWith('data'))).toEqual([]);
+  expect(readdirSync(host.room('bootstrap')).filter((name) => name.startsWith('data'))).toEqual([]);
   expect((await stranger.runner().inspect(`${RUN}0`)).state).toMatchObject({ phase: 'Running' });
   await stranger.runner().kill(`${RUN}0`);
 });
@@ -87,6 +90,59 @@ test('a claim that was never started is only removed, and nothing starts any mor
   await until(() => host.processes().length === 0, 'everything to end');
   expect(result).toEqual({ outcome: 'Clean', ran: existsSync(host.path('cleaned')) });
   expect(existsSync(host.claim())).toBe(false);
+});
+
+describe('a start that is overtaken by a release', () => {
+  const OTHER = `${RUN}1`;
+
+  /** A host whose uploads wait, and a start of the run that waits in one. */
+  async function started(host: LocalHost): Promise<{ start: Promise<PromiseSettledResult<void>[]>; goOn: () => void }> {
+    const slow = host.path('slow');
+    const gate = join(slow, 'gate');
+    mkdirSync(slow);
+    execFileSync('mkfifo', [gate]);
+    writeFileSync(join(slow, 'base64'), `#!/bin/sh\n: >${slow}/reached; read x <${gate}; exec /usr/bin/base64 "$@"\n`, { mode: 0o755 });
+    const runner = runnerFactory({ ...host.paths, path: `${slow}:${host.paths.path}` })(
+      host.connect(),
+      'plain',
+      AbortSignal.timeout(60_000),
+    );
+    const start = Promise.allSettled([runner.start(RUN, planOf(`touch ${host.path('ran')}`), OPTIONS)]);
+    await until(() => existsSync(join(slow, 'reached')), 'the upload');
+    return {
+      start,
+      goOn: () => {
+        writeFileSync(join(slow, 'base64'), '#!/bin/sh\nexec /usr/bin/base64 "$@"\n');
+        writeFileSync(gate, 'go\n');
+      },
+    };
+  }
+
+  test('leaves the host free', async () => {
+    await using host = new LocalHost();
+    await host.runner().claim(CLAIMANT, undefined);
+    const { start, goOn } = await started(host);
+    expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'Clean', ran: false });
+    goOn();
+    expect(await start).toMatchObject([{ status: 'rejected', reason: { reason: 'ClaimLost' } }]);
+    expect(existsSync(host.claim())).toBe(false);
+    expect(existsSync(host.path('ran'))).toBe(false);
+  });
+
+  test('changes nothing of the claim that another run has meanwhile', async () => {
+    await using host = new LocalHost();
+    await host.runner().claim(CLAIMANT, undefined);
+    const { start, goOn } = await started(host);
+    await host.runner().clean(RUN, ignore);
+    await host.runner().claim({ ...CLAIMANT, runID: OTHER }, undefined);
+    const claim = readdirSync(host.claim(), { recursive: true });
+    goOn();
+    expect(await start).toMatchObject([{ status: 'rejected', reason: { reason: 'HostInUse' } }]);
+    expect(readdirSync(host.claim(), { recursive: true })).toEqual(claim);
+    await host.runner().start(OTHER, planOf(`touch ${host.path('other')}`), OPTIONS);
+    expect(await host.runner().follow(OTHER, 0, ignore)).toMatchObject({ phase: 'Finished', exitCode: 0 });
+    expect([existsSync(host.path('ran')), existsSync(host.path('other'))]).toEqual([false, true]);
+  });
 });
 
 test('no claim, or that of another run, is not ours to clean', async () => {

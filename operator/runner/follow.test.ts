@@ -141,7 +141,7 @@ test('the end needs one exec, also with many followers', async () => {
 test('a follow that sees only the very end still has the last lines', async () => {
   await using host = new LocalHost();
   const { state } = await host.bootstrap(planOf('echo one', 'echo two; false'));
-  const size = readFileSync(host.claim('bootstrap', 'output')).length;
+  const size = readFileSync(host.room('bootstrap', 'output')).length;
   const seen = collect();
   expect(await host.runner().follow(RUN, size, seen.on)).toEqual(state);
   expect(state).toMatchObject({ outputTail: 'one\ntwo\n' });
@@ -156,5 +156,5 @@ test('an error of the listener ends the follow and nothing else', async () => {
   });
   await expect(follow).rejects.toThrow('of the listener');
   await until(() => followers(host).length === 0, 'the follower to end');
-  expect(existsSync(host.claim('bootstrap', 'result'))).toBe(false);
+  expect(existsSync(host.room('bootstrap', 'result'))).toBe(false);
 });

@@ -5,24 +5,23 @@ SENTINEL=/run/cluster-api/bootstrap-success.complete
 
 job_run() { # RUN JOB
   if ! mine "$1" || ! process $$; then exit 1; fi
-  job=$2 home=$CLAIM/$2 here=$VOLATILE/$1.$2.$$
+  job=$2 home=$room/$2 here=$VOLATILE/$1.$2.$$
   words=$(prepare 2>&1) || { greet "$words"; exit 1; }
   exec 9<>"$here/alive"
   words=$(ln "$home/started.$$" "$home/started" 2>&1) || give_way
   rm -f "$home/started.$$"
   exec >>"$home/output" 2>&1
-  mkdir -p "$CLAIM/created"
+  folder "$room/created"
   steps_as remember
   [ "$job" != bootstrap ] || rm -f "$SENTINEL"
-  set -- "$CLAIM"/created/*
+  set -- "$room"/created/*
   [ -e "$1" ] || shift
-  flush "$@" "$CLAIM/created" "$home/started" "$home" "$CLAIM"
+  flush "$@" "$room/created" "$home/started" "$home" "$room"
   greet started
   # On its own line: as a condition it would go on after a failure. What was composed in part must not run.
   (set -e; steps_as compose; settle) >"$DATA/session.0"
   composed=$?
-  ([ "$composed" = 0 ] || exit "$composed"
-    umask 022 && enter_directory && sessions) </dev/null 9>&-
+  [ "$composed" = 0 ] && (umask 022 && enter_directory && sessions) </dev/null 9>&-
   conclude $?
 }
 
@@ -125,7 +124,7 @@ stands_alone() { # FILE: a construct of one script may go over several commands
 settle() {
   if [ -n "$group" ]; then
     # shellcheck disable=SC2016 # for the session
-    printf '%s || exit $?\n. '\''%s'\''\n_status=$?\n[ "$_status" -eq 0 ] || exit "$_status"\n' "$(call "$group")" "$DATA/$group.group"
+    printf '%s || exit $?\n. '\''%s'\''\n_status=$?\n[ "$_status" -eq 0 ] || exit "$_status"\n' "$(call "$group")" "$DATA/$group.group" || return
   fi
   group=
 }
@@ -133,7 +132,7 @@ settle() {
 step_remember() { # files that the run will have brought
   [ "$2" = file ] || return 0
   resolve "$7"
-  if [ ! -e "$target" ] && [ ! -L "$target" ]; then printf '%s' "$target" >"$CLAIM/created/$1"; fi
+  if [ ! -e "$target" ] && [ ! -L "$target" ]; then printf '%s' "$target" >"$room/created/$1"; fi
 }
 
 resolve() { # PATH: sets target to the file that it names, through symbolic links
@@ -142,8 +141,8 @@ resolve() { # PATH: sets target to the file that it names, through symbolic link
 }
 
 job_step() { # RUN JOB N
-  run=$1 job=$2 wanted=$3
-  alive "$job" || exit 143 # nobody would know how it ended
+  job=$2 wanted=$3
+  if ! mine "$1" || ! alive "$job"; then exit 143; fi # nobody would know how it ended
   steps_as perform
 }
 
@@ -164,8 +163,8 @@ step_perform() {
 }
 
 enter() {
-  text "$CLAIM/$job/current.new" "$kind $name" && mv -f "$CLAIM/$job/current.new" "$CLAIM/$job/current"
-  printf '\036%s command %s %s\n' "$run" "$(now)" "$name" >>"$CLAIM/$job/output"
+  text "$room/$job/current.new" "$kind $name" && mv -f "$room/$job/current.new" "$room/$job/current"
+  printf '\036%s command %s %s\n' "$run" "$(now)" "$name" >>"$room/$job/output"
 }
 
 own_process() { # INTERPRETER...
@@ -193,10 +192,10 @@ write() { # MODE OWNER APPEND PATH
 
 forget() { # the files that the run brought, the newest first, and its sentinel
   newest_first=
-  for entry in "$CLAIM"/created/*; do newest_first="${entry##*/} $newest_first"; done
+  for entry in "$room"/created/*; do newest_first="${entry##*/} $newest_first"; done
   for entry in $newest_first; do
-    [ -e "$CLAIM/created/$entry" ] || continue
-    target=$(cat "$CLAIM/created/$entry" && printf x)
+    [ -e "$room/created/$entry" ] || continue
+    target=$(cat "$room/created/$entry" && printf x)
     target=${target%x}
     if [ -f "$target" ] || [ -L "$target" ]; then rm -f "$target" || return; fi
   done

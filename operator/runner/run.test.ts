@@ -211,7 +211,7 @@ describe('the data leaves the host', () => {
     await using host = new LocalHost();
     const { state } = await host.bootstrap(plan);
     expect(state).toMatchObject({ phase: 'Finished' });
-    expect(readdirSync(host.claim('bootstrap')).filter((name) => name.startsWith('data'))).toEqual([]);
+    expect(readdirSync(host.room('bootstrap')).filter((name) => name.startsWith('data'))).toEqual([]);
   });
 
   test.each([
@@ -222,7 +222,7 @@ describe('the data leaves the host', () => {
     await using host = new LocalHost();
     await host.bootstrap(each);
     await host.runner().tidy(RUN);
-    expect(existsSync(host.claim('bootstrap', 'output'))).toBe(stays);
+    expect(existsSync(host.room('bootstrap', 'output'))).toBe(stays);
     expect((await host.runner().inspect(RUN)).state).toMatchObject({ phase: 'Finished', outputTail: stays ? 'printed\n' : '' });
   });
 
@@ -230,7 +230,7 @@ describe('the data leaves the host', () => {
     await using host = new LocalHost();
     await host.runner().claim(CLAIMANT, undefined);
     await host.runner().start(RUN, planOf('sleep 60'), OPTIONS);
-    const data = (): string[] => readdirSync(host.claim('bootstrap')).filter((name) => name.startsWith('data'));
+    const data = (): string[] => readdirSync(host.room('bootstrap')).filter((name) => name.startsWith('data'));
     await host.runner().tidy(RUN);
     expect(data()).toHaveLength(1);
     process.kill(host.pid(), 'SIGKILL');

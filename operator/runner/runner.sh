@@ -5,13 +5,14 @@
 #
 # $STATE/claim/                    root only, there completely or not at all
 #   run namespace name uid         who has the host
-#   cleanup/                       how to get rid of the run: steps and scripts (not there: nobody knows how)
-#   created/N                      paths of the files that were not there before the run
-#   bootstrap/ cleanup-N/          jobs
-#     data.BOOT/                   steps, their contents and this program; of one boot, gone when the job ended
-#     started                      pid, start time and date of the one process that ever runs the job; pid 0: nobody may
-#     output                       what the commands print, with marks: \036RUN command|end ...
-#     current result               kind and name of the step; exit code, date, sentinel, kind and name
+#   run.RUN/                       made with the claim and by nothing else: who comes late finds no room in another's
+#     cleanup/                     how to get rid of the run: steps and scripts (not there: nobody knows how)
+#     created/N                    paths of the files that were not there before the run
+#     bootstrap/ cleanup-N/        jobs
+#       data.BOOT/                 steps, their contents and this program; of one boot, gone when the job ended
+#       started                    pid, start time and date of the one process that ever runs the job; pid 0: nobody may
+#       output                     what the commands print, with marks: \036RUN command|end ...
+#       current result             kind and name of the step; exit code, date, sentinel, kind and name
 # $VOLATILE/RUN.JOB.PID/alive      FIFO that this process holds open as long as it lives
 STATE=/var/lib/cluster-api-provider-remote
 VOLATILE=/run/cluster-api-provider-remote
@@ -73,6 +74,8 @@ $2
 END
 }
 
+folder() { mkdir "$1" 2>/dev/null || [ -d "$1" ] || mkdir "$1"; } # with no parents
+
 place() { # FROM TO: renames a directory; fails where TO is
   mv -T "$1" "$2" 2>/dev/null && return
   if [ -e "$2" ] || ! mv "$1" "$2"; then return 1; fi
@@ -97,7 +100,7 @@ process() { # PID: sets parent, session and birth; fails where no such process l
 # ---- the claim
 
 mine() { # RUN: whether the host's claim is of this run
-  run=$1 holder=
+  run=$1 room=$CLAIM/run.$1 holder=
   { read -r holder <"$CLAIM/run"; } 2>/dev/null
   [ "$holder" = "$run" ]
 }
@@ -131,9 +134,10 @@ require() {
 fill() { # RUN NAMESPACE NAME UID
   mkdir -p "$STATE" && sweep && mkdir "$new" &&
     text "$new/run" "$1" && text "$new/namespace" "$2" && text "$new/name" "$3" && text "$new/uid" "$4" || return 1
+  mkdir "$new/run.$1" || return 1
+  into=$new/run.$1/cleanup
   set -- "$new" "$new"/*
   if command -v upload >/dev/null 2>&1; then
-    into=$new/cleanup
     if ! mkdir "$into" || ! upload; then return 1; fi
     set -- "$@" "$into" "$into"/*
   fi
@@ -195,7 +199,7 @@ say_facts() {
 
 load() { # JOB: sets pid, start and began; pid 0: not started
   pid=0 start=0 began=0 step='- -'
-  { read -r pid start began <"$CLAIM/$1/started"; read -r step <"$CLAIM/$1/current"; } 2>/dev/null
+  { read -r pid start began <"$room/$1/started"; read -r step <"$room/$1/current"; } 2>/dev/null
 }
 
 alive() { # JOB: whether its runner lives
@@ -217,13 +221,13 @@ say_state() { # JOB
 }
 
 say_result() { # JOB. The one in memory is for a disk that was full.
-  { read -r result <"$CLAIM/$1/result" || read -r result <"$VOLATILE/$run.$1.$pid/result"; } 2>/dev/null || return
+  { read -r result <"$room/$1/result" || read -r result <"$VOLATILE/$run.$1.$pid/result"; } 2>/dev/null || return
   say "state Finished $began $result"
   say_tail "$1"
 }
 
 say_tail() { # JOB
-  [ ! -e "$CLAIM/$1/output" ] || [ "$verb" = follow ] || say "tail $(tail -c 12288 "$CLAIM/$1/output" | $BASE64 | tr -d '\n')"
+  [ ! -e "$room/$1/output" ] || [ "$verb" = follow ] || say "tail $(tail -c 12288 "$room/$1/output" | $BASE64 | tr -d '\n')"
 }
 
 leash() { # PIDS: ends them and this shell when the client goes away (its side of standard input closes)
@@ -234,7 +238,7 @@ leash() { # PIDS: ends them and this shell when the client goes away (its side o
 do_follow() { # RUN JOB FIRST-BYTE
   hold "$1"
   say_state "$2"
-  output=$CLAIM/$2/output
+  output=$room/$2/output
   if ! alive "$2"; then
     say stream still
     [ ! -e "$output" ] || tail -c "+$3" "$output"
@@ -267,7 +271,7 @@ do_follow() { # RUN JOB FIRST-BYTE
 publish() { # JOB: uploads its data unless it is there. Data of another boot may be torn: it has another name.
   [ ! -d "$data" ] || return 0
   into=$data.$nonce
-  if mkdir -p "$CLAIM/$1" && mkdir "$into" && upload && { [ "$1" = bootstrap ] || cp "$CLAIM"/cleanup/* "$into"; }; then
+  if folder "$room/$1" && mkdir "$into" && upload && { [ "$1" = bootstrap ] || cp "$room"/cleanup/* "$into"; }; then
     place "$into" "$data" || { rm -rf "$into" && [ -d "$data" ]; }
   else
     rm -rf "$into"
@@ -277,14 +281,14 @@ publish() { # JOB: uploads its data unless it is there. Data of another boot may
 
 launch() { # JOB: returns once it has been started; fails with words in answer
   boot
-  data=$CLAIM/$1/data.$boot
-  words=$(publish "$1" 2>&1) || fail HostNotWritable "$words"
+  data=$room/$1/data.$boot
+  words=$(publish "$1" 2>&1) || { hold "$run"; fail HostNotWritable "$words"; }
   hello=$VOLATILE/$run.$1.hello.$nonce
   words=$({ mkdir -p "$VOLATILE" && mkfifo "$hello"; } 2>&1) || fail HostNotWritable "$words"
   exec 5<>"$hello"
   # Looked at after the FIFO is there: either the job (or a release) finds the FIFO, or it was earlier and is seen here.
   mine "$run" || fail ClaimLost "the claim of run $run was removed"
-  if [ ! -e "$CLAIM/$1/started" ]; then
+  if [ ! -e "$room/$1/started" ]; then
     words=$(detach "$1" 2>&1) || fail HostUnsuitable "$words"
     leash
     read -r answer <&5
@@ -319,8 +323,8 @@ detach() { # JOB
 
 do_start() { # RUN
   hold "$1"
-  [ -e "$CLAIM/bootstrap/started" ] || launch bootstrap
-  read -r pid _ <"$CLAIM/bootstrap/started"
+  [ -e "$room/bootstrap/started" ] || launch bootstrap
+  read -r pid _ <"$room/bootstrap/started"
   [ "$pid" != 0 ] || fail ClaimLost "run $run is being cleaned up"
 }
 
@@ -369,7 +373,7 @@ slay() { # 5 s to end, then 5 s to die
     done
     sleep 0.1 2>/dev/null || sleep 1
   done
-  rm -rf "$CLAIM"/bootstrap/data.* # not that of a cleanup, which another manager may be starting
+  rm -rf "$room"/bootstrap/data.* # not that of a cleanup, which another manager may be starting
 }
 
 do_kill() { # RUN
@@ -378,37 +382,46 @@ do_kill() { # RUN
 
 do_tidy() { # RUN
   if mine "$1" && ! alive bootstrap && [ "$pid" != 0 ]; then
-    rm -rf "$CLAIM"/bootstrap/data.*
-    [ ! -e "$CLAIM/bootstrap/succeeded" ] || rm -f "$CLAIM/bootstrap/output"
+    rm -rf "$room"/bootstrap/data.*
+    [ ! -e "$room/bootstrap/succeeded" ] || rm -f "$room/bootstrap/output"
   fi
 }
 
 do_clean() { # RUN: answers with the job to follow, or that there is none
   mine "$1" || { say clean absent; return; }
-  words=$({ mkdir -p "$CLAIM/bootstrap" && text "$CLAIM/bootstrap/started.$nonce" '0 0 0'; } 2>&1) || fail HostNotWritable "$words"
-  # From here on a run that was not started will never be.
-  ln "$CLAIM/bootstrap/started.$nonce" "$CLAIM/bootstrap/started" 2>/dev/null || :
-  rm -f "$CLAIM/bootstrap/started.$nonce"
-  read -r pid _ <"$CLAIM/bootstrap/started"
+  words=$(forbid 2>&1) || {
+    mine "$1" || { say clean absent; return; }
+    fail HostNotWritable "$words"
+  }
+  pid='' # not as load has it: what can't be read may have run
+  { read -r pid _ <"$room/bootstrap/started"; } 2>/dev/null
   if [ "$pid" = 0 ]; then release && say clean never && return; fi
   latest
   if confirmed; then say clean confirmed && return; fi
   if [ "$last" = 0 ] || ! alive "cleanup-$last"; then
     slay
-    [ -d "$CLAIM/cleanup" ] || { say clean unknown; return; }
-    rm -f "$CLAIM/cleanup-$last/output"
+    mine "$1" || { say clean absent; return; } # released by another, who has cleaned
+    [ -d "$room/cleanup" ] || { say clean unknown; return; }
+    rm -f "$room/cleanup-$last/output"
     last=$((last + 1))
     launch "cleanup-$last"
   fi
   say "clean follow cleanup-$last"
 }
 
-latest() { # sets last to the number of the cleanup that was started last, or 0
-  last=0
-  while [ -e "$CLAIM/cleanup-$((last + 1))/started" ]; do last=$((last + 1)); done
+forbid() { # the start of a run that was not started yet
+  folder "$room/bootstrap" && text "$room/bootstrap/started.$nonce" '0 0 0' || return
+  ln "$room/bootstrap/started.$nonce" "$room/bootstrap/started" 2>/dev/null || :
+  rm -f "$room/bootstrap/started.$nonce"
+  [ -e "$room/bootstrap/started" ]
 }
 
-confirmed() { { read -r code _ <"$CLAIM/cleanup-$last/result"; } 2>/dev/null && [ "$code" = 0 ]; }
+latest() { # sets last to the number of the cleanup that was started last, or 0
+  last=0
+  while [ -e "$room/cleanup-$((last + 1))/started" ]; do last=$((last + 1)); done
+}
+
+confirmed() { { read -r code _ <"$room/cleanup-$last/result"; } 2>/dev/null && [ "$code" = 0 ]; }
 
 do_release() { # RUN
   if mine "$1" && latest && confirmed; then release; fi

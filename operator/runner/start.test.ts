@@ -28,7 +28,7 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
       expect(state).toMatchObject({ phase: 'Finished', exitCode: 0 });
       await until(() => host.processes().length === 0, 'the loser to give way');
       expect(host.read('log')).toBe('ran\n');
-      expect(readdirSync(host.claim('bootstrap')).sort()).toEqual(['current', 'output', 'result', 'started', 'succeeded']);
+      expect(readdirSync(host.room('bootstrap')).sort()).toEqual(['current', 'output', 'result', 'started', 'succeeded']);
     }
   });
 
@@ -41,7 +41,7 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
       connection.cut = cut;
       await expect(host.runner({ connection }).start(RUN, plan, OPTIONS)).rejects.toMatchObject({ reason: 'RunnerProtocol' });
     }
-    expect(existsSync(host.claim('bootstrap'))).toBe(false);
+    expect(existsSync(host.room('bootstrap'))).toBe(false);
     await host.runner().start(RUN, plan, OPTIONS);
     expect(await host.runner().follow(RUN, 0, () => undefined)).toMatchObject({ phase: 'Finished', exitCode: 0 });
     expect(host.read('log')).toBe('ran\n');
@@ -54,7 +54,7 @@ test('a start whose answer was lost is not repeated, also long after the end', a
   const plan = planOf(`echo ran >>${host.path('log')}`);
   const lost = new AbortController();
   const start = host.runner({ signal: lost.signal }).start(RUN, plan, OPTIONS);
-  await until(() => existsSync(host.claim('bootstrap')), 'the upload');
+  await until(() => existsSync(host.room('bootstrap')), 'the upload');
   lost.abort(new Error('connection lost'));
   await expect(start).rejects.toThrow('connection lost');
   await host.runner().start(RUN, plan, OPTIONS);
@@ -67,7 +67,7 @@ test('a start whose answer was lost is not repeated, also long after the end', a
 
 test('it is on record before the first command', async () => {
   await using host = new LocalHost();
-  const { output } = await host.bootstrap(planOf(`cat ${host.claim('bootstrap', 'started')}`));
+  const { output } = await host.bootstrap(planOf(`cat ${host.room('bootstrap', 'started')}`));
   expect(output).toMatch(/^\d+ \d+ \d+\n$/);
 });
 
@@ -108,7 +108,7 @@ test('after a reboot the run has vanished, although its number may live again', 
   await using host = new LocalHost();
   await host.runner().claim(CLAIMANT, undefined);
   await host.runner().start(RUN, planOf('sleep 60'), OPTIONS);
-  await until(() => existsSync(host.claim('bootstrap', 'current')), 'the first command');
+  await until(() => existsSync(host.room('bootstrap', 'current')), 'the first command');
   renameSync(host.paths.volatile, `${host.paths.volatile}.gone`);
   expect((await host.runner().inspect(RUN)).state).toMatchObject({ phase: 'Vanished', startedAt: expect.any(Date) as Date });
   renameSync(`${host.paths.volatile}.gone`, host.paths.volatile);
@@ -117,7 +117,7 @@ test('after a reboot the run has vanished, although its number may live again', 
 test('data that another boot left unstarted is not run', async () => {
   await using host = new LocalHost();
   await host.runner().claim(CLAIMANT, undefined);
-  const stale = host.claim('bootstrap', 'data.another-boot');
+  const stale = host.room('bootstrap', 'data.another-boot');
   mkdirSync(stale, { recursive: true });
   const { output } = await host.bootstrap(planOf('echo fresh'));
   expect(output).toBe('fresh\n');
@@ -189,7 +189,7 @@ test('a full disk is said in the words of the system', () =>
     await host.runner().claim(CLAIMANT, undefined);
     const start = host.runner().start(RUN, planOf(fileStep(host.path('f'), 'x'.repeat(300_000))), OPTIONS);
     await expect(start).rejects.toMatchObject({ reason: 'HostNotWritable', message: expect.stringContaining('No space left') as string });
-    expect(readdirSync(host.claim('bootstrap'))).toEqual([]);
+    expect(readdirSync(host.room('bootstrap'))).toEqual([]);
     await host.runner().start(RUN, planOf('true'), OPTIONS);
     expect(await host.runner().follow(RUN, 0, () => undefined)).toMatchObject({ exitCode: 0 });
     expect(await host.runner().clean(RUN, () => undefined)).toEqual({ outcome: 'NoCleanupKnown' });

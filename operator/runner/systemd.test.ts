@@ -41,7 +41,7 @@ test.each<[string, string[]]>([
   const words = readFileSync(host.path('arguments'), 'utf8').trim().split('\n');
   expect(words).toEqual([
     ...['--no-block', '--quiet', `--unit=${unit}`, '-p', 'KillMode=process', '-p', 'TasksMax=infinity', ...options],
-    ...['/bin/sh', expect.stringMatching(/\/claim\/bootstrap\/data\.[^/]+\/program$/) as string, 'run', RUN, 'bootstrap'],
+    ...['/bin/sh', expect.stringMatching(/\/claim\/run\.[^/]+\/bootstrap\/data\.[^/]+\/program$/) as string, 'run', RUN, 'bootstrap'],
   ]);
   expect(host.read('systemctl')).toBe(`reset-failed ${unit}\n`);
 });

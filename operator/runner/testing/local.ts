@@ -199,6 +199,11 @@ export class LocalHost implements AsyncDisposable {
     return join(this.paths.state, 'claim', ...parts);
   }
 
+  /** Of what the run has in the claim. */
+  room(...parts: string[]): string {
+    return this.claim(`run.${RUN}`, ...parts);
+  }
+
   read(...parts: string[]): string {
     return readFileSync(this.path(...parts), 'utf8');
   }
@@ -215,14 +220,14 @@ export class LocalHost implements AsyncDisposable {
 
   /** Pid of the process that performs a job. */
   pid(job = 'bootstrap'): number {
-    return Number(readFileSync(this.claim(job, 'started'), 'utf8').split(' ')[0]);
+    return Number(readFileSync(this.room(job, 'started'), 'utf8').split(' ')[0]);
   }
 
-  /** Live processes that this host's programs and commands are. */
   /** Those that were started with a path of the host. */
   processes(): Process[] {
     return processes().filter(({ command }) => command.includes(this.directory));
   }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end.abort();
     const holder = existsSync(this.claim('run')) ? readFileSync(this.claim('run'), 'utf8').trim() : RUN;
