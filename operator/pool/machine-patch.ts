@@ -38,9 +38,8 @@ export function machinePatch(machine: RemoteMachine, { to, from, startRun }: Hos
   const { labels = {}, annotations = {}, finalizers = [], resourceVersion, deletionTimestamp } = metadata;
   let parts: Parts = { labels, annotations, spec };
   if (from !== undefined) parts = withoutEntry(parts, from.entry);
-  if (to !== undefined) parts = withEntry(parts, to);
   const asked = spec.providerID === undefined ? wantedIdentity(machine) : undefined;
-  if (to !== undefined && asked !== undefined) parts.annotations = { ...parts.annotations, [ANNOTATION.requestedHost]: asked };
+  if (to !== undefined) parts = withEntry(parts, to, asked);
   if (startRun && spec.providerID === undefined && parts.annotations[ANNOTATION.runID] === undefined)
     parts.annotations = { ...parts.annotations, [ANNOTATION.runID]: newRunID(metadata.name) };
   const hasHost = to !== undefined || from === undefined;
@@ -72,11 +71,15 @@ function withoutEntry({ labels, annotations, spec }: Parts, entry: PooledRemoteM
 }
 
 /** Labels and annotations never over an existing value, the connection's values always. */
-function withEntry({ labels, annotations, spec }: Parts, entry: PooledRemoteMachine): Parts {
+function withEntry({ labels, annotations, spec }: Parts, entry: PooledRemoteMachine, requestedHost: string | undefined): Parts {
   const { metadata } = entry;
+  const binding = {
+    [ANNOTATION.poolEntry]: metadata.name,
+    ...(requestedHost !== undefined && { [ANNOTATION.requestedHost]: requestedHost }),
+  };
   return {
     labels: { ...inheritable(metadata.labels), ...labels },
-    annotations: { ...inheritable(metadata.annotations), ...annotations, [ANNOTATION.poolEntry]: metadata.name },
+    annotations: { ...inheritable(metadata.annotations), ...annotations, ...binding },
     spec: { ...spec, ...entry.spec?.machine },
   };
 }

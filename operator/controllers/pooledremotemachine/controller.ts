@@ -74,7 +74,7 @@ export class PooledRemoteMachineReconciler implements Reconciler {
     if (cleanup !== undefined) return this.#clean(entry, cleanup, signal);
     const marked = await this.#mark(entry, this.#summary(entry));
     // While a machine is there that had it, that one's deletion is about to do so.
-    const isLeft = this.#deps.machines.byIndex('entry', keyOf(entry)).length === 0;
+    const isLeft = this.#machineOf(entry) === undefined;
     if (marked.status?.reserved !== true && isLeft) await this.#deps.allocator.settle(marked);
     return undefined;
   }
@@ -110,10 +110,14 @@ export class PooledRemoteMachineReconciler implements Reconciler {
     return { type: CONDITION.Ready, status: 'True', reason: REASON.Available, message: 'Free' };
   }
 
+  #machineOf(entry: PooledRemoteMachine): MachineCacheObject | undefined {
+    return this.#deps.machines.byIndex('entry', keyOf(entry))[0];
+  }
+
   /** Undefined: a machine sees to the host, or it is clean. */
   #cleanupDue(entry: PooledRemoteMachine): Cleanup | undefined {
     const { machines, clusters } = this.#deps;
-    if (machines.byIndex('entry', keyOf(entry)).length > 0) return undefined;
+    if (this.#machineOf(entry) !== undefined) return undefined;
     const runID = entry.metadata.annotations?.[ANNOTATION.quarantined];
     if (runID !== undefined)
       return { id: runID, isOurs: (holder) => holder.runID === runID || holder.machine.uid === entry.status?.machineRef?.uid };
@@ -219,7 +223,7 @@ export class PooledRemoteMachineReconciler implements Reconciler {
 
   /** A person knows better. The annotation goes with it, so that it holds once. */
   async #forceRelease(entry: PooledRemoteMachine): Promise<undefined> {
-    const [machine] = this.#deps.machines.byIndex('entry', keyOf(entry));
+    const machine = this.#machineOf(entry);
     const name = { namespace: entry.metadata.namespace ?? '', name: entry.metadata.name };
     const metadata = { resourceVersion: entry.metadata.resourceVersion, annotations: { [REQUEST.release]: null } };
     const current = await this.#deps.client.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, name, { metadata });

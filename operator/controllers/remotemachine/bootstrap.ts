@@ -160,7 +160,7 @@ export class Bootstrap {
     };
     const what = command === undefined ? `Run ${runID} has the host: its bootstrap data goes there and runs` : `${command} runs`;
     scope.wait(CONDITION.BootstrapExecSucceeded, REASON.BootstrapRunning, what);
-    return isCommitted ? {} : { requeueAfter: 0 };
+    return {}; // not committed yet: the write of this status is a change, and brings us here again
   }
 
   /** While something is tried again, the machine says what went wrong the last time. */

@@ -77,7 +77,10 @@ export class RemoteMachineReconciler implements Reconciler {
       if (runs !== undefined) return runs;
     }
     reportProvisioned(scope);
-    return (await settle(this.#deps, scope)) ?? setNodeProviderID(this.#deps, scope);
+    // Nobody is to wait for the rest: the report that the machine is ready is a change, which brings us here again.
+    if (scope.machine.status?.ready !== true) return undefined;
+    await settle(this.#deps, scope);
+    return setNodeProviderID(this.#deps, scope);
   }
 
   #findOwner(scope: MachineScope): void {

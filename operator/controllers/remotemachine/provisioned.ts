@@ -3,14 +3,10 @@ import { isIP } from 'node:net';
 import { CONDITION, REASON } from '../../../apis/infrastructure/conditions.ts';
 import { ANNOTATION } from '../../../apis/infrastructure/group.ts';
 import type { MachineAddress } from '../../../apis/infrastructure/status.ts';
-import type { Result } from '../../framework/types.ts';
 import { inherited } from '../../pool/metadata.ts';
 import { hostSpecOf } from '../hosts/access.ts';
 import type { MachineDeps } from './deps.ts';
 import type { MachineScope } from './scope.ts';
-
-/** Of machines that become ready together, the last one is not to wait for what follows on the first one; ms. */
-const UNHURRIED = 1_000;
 
 /** ExternalIP for addresses; a name is both, as Cluster API's consumers look for either. */
 export function addressesOf(address: string): MachineAddress[] {
@@ -37,11 +33,10 @@ export function reportProvisioned(scope: MachineScope): void {
   scope.succeed(`Provisioned as ${providerID}`);
 }
 
-/** After the machine was reported ready, so that nobody waits for these writes: its entry and its Machine. */
-export async function settle(deps: MachineDeps, scope: MachineScope): Promise<Result | undefined> {
-  if (scope.machine.status?.ready !== true) return { requeueAfter: UNHURRIED };
+/** Once the machine was reported ready, so that nobody waits for these writes: its entry and its Machine. */
+export async function settle(deps: MachineDeps, scope: MachineScope): Promise<void> {
   if (scope.entry !== undefined) {
-    const { host } = scope.machine.status;
+    const host = scope.machine.status?.host;
     const marks = [{ type: CONDITION.Reachable, status: 'True' as const, reason: REASON.Reachable, message: 'The last contact succeeded' }];
     const marked = host === undefined ? scope.entry : await deps.allocator.mark(scope.entry, { marks, host });
     await deps.allocator.settle(marked, scope.machine.metadata.annotations?.[ANNOTATION.hostKey]);
@@ -53,5 +48,4 @@ export async function settle(deps: MachineDeps, scope: MachineScope): Promise<Re
       await deps.client.patch(deps.ownerResource, ref, { metadata });
     }
   }
-  return undefined;
 }

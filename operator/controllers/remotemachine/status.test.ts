@@ -1,5 +1,6 @@
 import { CONDITION, REASON } from '../../../apis/infrastructure/conditions.ts';
 import { REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
+import { StoppedClock } from '../testing/clock.ts';
 import { ADDRESS, reserved } from '../testing/objects.ts';
 import { World } from '../testing/world.ts';
 import type { MachineScope } from './scope.ts';
@@ -7,18 +8,16 @@ import { StatusWriter } from './status.ts';
 
 let world: World;
 let writer: StatusWriter;
-/** Only this clock is ours: everything else goes on by itself. */
-let now: number;
+let clock: StoppedClock;
 
 beforeEach(async () => {
   world = await World.start();
   await world.create(reserved());
   writer = new StatusWriter(world.client, world.events);
-  now = 1_000_000;
-  jest.spyOn(performance, 'now').mockImplementation(() => now);
+  clock = new StoppedClock();
 });
 afterEach(async () => {
-  jest.restoreAllMocks();
+  clock[Symbol.dispose]();
   await world.stop();
 });
 
@@ -44,27 +43,27 @@ const running =
 
 test('a wait that is over within three seconds is not written', async () => {
   expect(await write(waiting())).toEqual({ written: false, after: 3_000 });
-  now += 2_400;
+  clock.pass(2_400);
   expect(await write(waiting(), 5_000)).toEqual({ written: false, after: 600 });
-  now += 100;
+  clock.pass(100);
   expect(await write(() => undefined)).toEqual({ written: false, after: undefined });
   expect(world.events.all).toEqual([]);
 });
 
 test('one that goes on is written after three seconds, whatever else changed meanwhile', async () => {
   await write(waiting('Connecting'));
-  now += 3_000;
+  clock.pass(3_000);
   expect(await write(waiting('WaitingForHost'), 7_000)).toEqual({ written: true, after: 7_000 });
   expect(world.stored().status?.conditions).toMatchObject([{ reason: 'WaitingForHost' }, { reason: 'WaitingForHost' }]);
 });
 
 test('progress in other words is written at most every twenty seconds, another reason after three', async () => {
   expect((await write(running('a'))).written).toBe(true);
-  now += 1_000;
+  clock.pass(1_000);
   expect(await write(running('b'))).toEqual({ written: false, after: 19_000 });
-  now += 19_000;
+  clock.pass(19_000);
   expect((await write(running('b'))).written).toBe(true);
-  now += 1;
+  clock.pass(1);
   expect(await write(waiting('ConnectionLost'))).toEqual({ written: false, after: 3_000 });
 });
 
