@@ -22,7 +22,7 @@ export interface ObjectMeta {
   ownerReferences?: OwnerReference[];
 }
 
-/** An object as the API server returns it. `spec` may be missing: the seed's RemoteCluster has `spec:` empty. */
+/** An object as the API server returns it. `spec` may be missing: the samples' RemoteCluster has `spec:` empty. */
 export interface KubernetesObject<Spec = unknown, Status = unknown> {
   apiVersion: string;
   kind: string;

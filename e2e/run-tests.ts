@@ -50,10 +50,15 @@ const stages: [string, () => Count][] = [
 ];
 
 // Before everything: the unit tests need shells and an SSH server, too.
-await requirePrerequisites(
-  { hosts: true, tests: true },
-  ({ what, seconds }) => seconds === undefined || console.log(`${what} (${seconds.toFixed(0)} s)`),
-);
+try {
+  await requirePrerequisites(
+    { hosts: true, tests: true },
+    ({ what, seconds }) => seconds === undefined || console.log(`${what} (${seconds.toFixed(0)} s)`),
+  );
+} catch (error) {
+  console.log(`${error instanceof Error ? error.message : String(error)}\n0 passed, 1 failed`);
+  process.exit(1);
+}
 
 const counts = stages.map(([name, run]) => {
   console.log(`\n== ${name}`);

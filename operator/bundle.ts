@@ -1,6 +1,6 @@
 /** Bundles the manager into dist/: one file and the shell programs that it sends to hosts. The image holds nothing else of ours. */
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { build } from 'esbuild';
 
 const root = join(import.meta.dirname, '..');
@@ -25,7 +25,5 @@ await build({
   external: ['cpu-features', '*.node'],
   logLevel: 'warning',
 });
-for (const program of ['operator/runner/runner.sh', 'operator/runner/job.sh']) {
-  await copyFile(join(root, program), join(dist, basename(program)));
-}
+for (const program of ['runner.sh', 'ending.sh', 'job.sh']) await copyFile(join(root, 'operator/runner', program), join(dist, program));
 await writeFile(join(dist, 'package.json'), '{ "type": "module" }\n');

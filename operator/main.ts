@@ -111,7 +111,7 @@ async function build(flags: Flags, log: Logger): Promise<RemoteOperator> {
     settings: { ...flags, watchFilter },
     log,
   });
-  const entryReconciler = new PooledRemoteMachineReconciler({ ...common, watchFilter });
+  const entryReconciler = new PooledRemoteMachineReconciler({ ...common, clusterResource: resources.clusters, watchFilter });
   const clusterReconciler = new RemoteClusterReconciler({ client, remoteClusters, clusters, events, watchFilter });
   const controller = (name: string, reconciler: Reconciler): Controller =>
     new Controller({ name, reconciler, concurrency: flags.concurrency, log, metrics });

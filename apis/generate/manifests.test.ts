@@ -97,7 +97,7 @@ describe('samples', () => {
     (...row) => {
       const object = row[3];
       const spec = KINDS.find(({ kind }) => kind === object.kind)!.spec as z.ZodObject;
-      // The API server drops a null, such as the seed's `spec:`, before it validates.
+      // The API server drops a null, such as the samples' `spec:`, before it validates.
       expect(deepStrict(spec, object.spec ?? {})).toEqual([]);
     },
   );

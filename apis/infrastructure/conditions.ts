@@ -75,6 +75,20 @@ const reasons = {
   WaitingForNode: {
     means: 'The workload cluster has no Node of this host yet. A controller-only machine never gets one: that is no fault.',
   },
+  WaitingForConnection: {
+    means: 'As many SSH connections as may be are open, in all or through the bastion; the machine is in the queue.',
+    action: 'Raise --max-connections or --max-connections-per-bastion if the operator and the bastion can bear it.',
+  },
+  MachineAbsent: {
+    means:
+      'The RemoteMachine that has the host is gone without having cleaned it. While a Cluster of the namespace is paused, or its own is gone, it may live on in another management cluster.',
+    action:
+      'Wait for clusterctl move to end, or unpause the Cluster. If the machine is gone for good, annotate the entry infrastructure.cluster.x-k8s.io/release=force once the host is clean.',
+  },
+  ReservationUnknown: {
+    means: 'The entry was moved or restored while a machine had it, and no RemoteMachine names it yet: it is not handed out meanwhile.',
+    action: 'Wait until the machines of the namespace are there and their Clusters are no longer paused.',
+  },
   WaitingForCleanup: { means: 'The host of a failed or deleted machine is cleaned before anyone else gets it.' },
 
   // Bad input.

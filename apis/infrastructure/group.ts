@@ -20,9 +20,16 @@ export const ANNOTATION = {
   runID: `${GROUP}/run-id`,
   /** RemoteMachine and entry: the SSH host key pinned at first contact, in OpenSSH's public key form. */
   hostKey: `${GROUP}/host-key`,
-  /** Entry: why its host is not handed out although no machine has it. */
+  /** Entry: ID of the run whose host could not be cleaned: it is not handed out although no machine has it. See ADOPTED. */
   quarantined: `${GROUP}/quarantined`,
+  /** Entry: run ID, or UID of a machine, that a person gave up by release=force. Its claim on the host gives way to the next machine's. */
+  abandonedRun: `${GROUP}/abandoned-run`,
+  /** RemoteMachine, while it is deleted: another operator bootstrapped it, and the run ID was made for its cleanup. */
+  adopted: `${GROUP}/adopted`,
 } as const;
+
+/** Begins the value of `quarantined` where another operator bootstrapped the host: there no claim says nothing. */
+export const ADOPTED = 'adopted/';
 
 /** Annotations that people write. */
 export const REQUEST = {

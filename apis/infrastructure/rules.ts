@@ -26,6 +26,8 @@ const port = (object: 'self' | 'oldSelf', field: string): string => `(${has(obje
 const isSamePort = (field: string): string => `${port('self', field)} == ${port('oldSelf', field)}`;
 
 const provisioned = `((${has('oldSelf', 'spec.providerID')}) || ${isTrue('status.initialization.provisioned')} || ${isTrue('status.ready')})`;
+/** A run has begun, or the machine was bootstrapped by another operator. */
+const bootstrapped = `(${provisioned} || (${has('oldSelf', 'status.bootstrap')}))`;
 const reserved = `(${isTrue('status.reserved')} || (${has('oldSelf', 'status.machineRef')} && oldSelf.status.machineRef.name != ''))`;
 
 export const REMOTE_MACHINE_RULES: Rule[] = [
@@ -33,8 +35,8 @@ export const REMOTE_MACHINE_RULES: Rule[] = [
   // An address that was not set may be: a reservation writes it, and a machine taken over from elsewhere may lack it.
   forbid(
     '.spec.address',
-    `!${provisioned} || !(${has('oldSelf', 'spec.address')}) || (${isKept('spec.address')} && ${isSamePort('spec.port')})`,
-    'address and port of a provisioned machine do not change: delete the Machine to move to another host',
+    `!${bootstrapped} || !(${has('oldSelf', 'spec.address')}) || (${isKept('spec.address')} && ${isSamePort('spec.port')})`,
+    'address and port do not change once the bootstrap has begun: delete the Machine to move to another host',
   ),
   forbid(
     '.spec.pool',

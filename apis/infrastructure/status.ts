@@ -88,6 +88,7 @@ export const pooledRemoteMachineStatus = z.object({
       name: z.string().describe('Name of the RemoteMachine.'),
       namespace: z.string().describe('Namespace of the RemoteMachine.'),
       uid: z.string().optional().describe('UID of the RemoteMachine.'),
+      clusterName: z.string().optional().describe('Cluster of the RemoteMachine, in the same namespace.'),
     })
     .optional()
     .describe('RemoteMachine that has this host.'),

@@ -92,14 +92,19 @@ if (running !== undefined) {
   supervisor.on('exit', () => {
     if (!ready && process.exitCode === undefined) fail('the supervisor ended');
   });
-  // Disconnecting is what tells the supervisor; it takes everything away and then ends.
-  process.once('SIGINT', () => {
-    spinner.stop();
-    print('Interrupted: taking everything away.');
-    process.exitCode = 130;
-    if (supervisor.connected) supervisor.disconnect();
-  });
-  supervisor.on('disconnect', () => supervisor.unref());
+  // Disconnecting is what tells the supervisor; it takes everything away and then ends, which is waited for.
+  for (const [name, number] of [
+    ['SIGHUP', 1],
+    ['SIGINT', 2],
+    ['SIGTERM', 15],
+  ] as const)
+    process.once(name, () => {
+      spinner.stop();
+      print('Interrupted: taking everything away.');
+      process.exitCode = 128 + number;
+      if (supervisor.connected) supervisor.disconnect();
+    });
+  supervisor.on('disconnect', () => ready && supervisor.unref());
   // While machines come up, their seconds count on.
   const clock = setInterval(() => {
     if (rows.length === 0 || ready || !interactive) return;

@@ -1,34 +1,55 @@
 /** Short commands of the machine: run, wait, and fail with what they said. */
-import { execFile, type ExecFileOptions } from 'node:child_process';
+import { spawn, type SpawnOptions } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { startTime, waitSync } from './run.ts';
 
 export interface CommandResult {
   stdout: string;
   stderr: string;
   exitCode: number;
 }
-export interface CommandOptions extends Pick<ExecFileOptions, 'cwd' | 'env' | 'timeout'> {
+export interface CommandOptions extends Pick<SpawnOptions, 'cwd' | 'env'> {
   input?: string;
-  /** Told each line of standard error as it comes. */
-  onLine?: (line: string) => void;
+  /** When this process exits the command is killed with all that it started, unless it must come to its end. */
+  toItsEnd?: boolean;
 }
 
+/** Commands under way (leaders of process groups of their own), and whether they are to be waited for. */
+const underWay = new Map<number, boolean>();
+process.on('exit', () => {
+  for (const [pid, toItsEnd] of underWay) {
+    if (toItsEnd) waitSync(600_000, () => startTime(pid) === undefined);
+    else process.kill(-pid, 'SIGKILL');
+  }
+});
+
 /** Runs a command to its end, whatever its exit code; fails only if it can't be started or is killed by a signal. */
-export function run(command: string, args: string[], { input, onLine, ...options }: CommandOptions = {}): Promise<CommandResult> {
-  return new Promise((resolve, reject) => {
-    const child = execFile(command, args, { maxBuffer: 256 << 20, ...options }, (error, stdout, stderr) => {
-      const exitCode = error === null ? 0 : error.code;
-      if (typeof exitCode === 'number') resolve({ stdout, stderr, exitCode });
-      else
-        reject(
-          new Error(`${command} ${args.join(' ')} ${error?.signal ? `was killed by ${error.signal}` : 'could not be started'}`, {
-            cause: error,
-          }),
-        );
-    });
+export async function run(
+  command: string,
+  args: string[],
+  { input = '', toItsEnd = false, ...options }: CommandOptions = {},
+): Promise<CommandResult> {
+  const child = spawn(command, args, { ...options, stdio: 'pipe', detached: true });
+  const { pid } = child;
+  if (pid !== undefined) underWay.set(pid, toItsEnd);
+  try {
     // A command that doesn't read its input is no error.
-    child.stdin?.on('error', () => undefined).end(input ?? '');
-    if (onLine !== undefined) child.stderr?.on('data', (chunk: string) => chunk.split('\n').filter(Boolean).forEach(onLine));
-  });
+    child.stdin.on('error', () => undefined).end(input);
+    const [stdout, stderr, [exitCode, signal]] = await Promise.all([
+      text(child.stdout),
+      text(child.stderr),
+      once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>,
+    ]);
+    if (exitCode === null) throw new Error(`was killed by ${signal}`);
+    return { stdout, stderr, exitCode };
+  } catch (error) {
+    throw new Error(`${command} ${args.join(' ')} ${pid === undefined ? 'could not be started' : (error as Error).message}`, {
+      cause: error,
+    });
+  } finally {
+    if (pid !== undefined) underWay.delete(pid);
+  }
 }
 
 /** Standard output of a command that must succeed. */

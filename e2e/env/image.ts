@@ -75,7 +75,8 @@ export async function hostImage(progress: Progress): Promise<string> {
 
 async function makeImage(root: string): Promise<void> {
   const script = ['--variant=minbase', `--include=${packages.join(',')}`, SUITE, root, debianMirror(readSources())];
-  await must('nice', ['-n', '15', 'debootstrap', ...script]);
+  // In namespaces of its own: what it mounts and starts goes with it, also when it is interrupted.
+  await must('unshare', ['--mount', '--pid', '--fork', '--kill-child', 'nice', '-n', '15', 'debootstrap', ...script]);
   await must('chroot', [root, '/bin/sh', '-c', setup]);
   for (const [name, sudo] of Object.entries(accounts)) {
     if (sudo !== undefined) await writeFile(join(root, 'etc/sudoers.d', name), `${sudo}\n`, { mode: 0o440 });

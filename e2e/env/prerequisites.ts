@@ -1,5 +1,5 @@
 /** What the machine must have before anything is started, so that nothing fails halfway. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { timed, type Progress } from './cache.ts';
@@ -31,10 +31,10 @@ const requirements: Requirement[] = [
   { package: 'util-linux', program: 'setpriv' },
   { package: 'util-linux', program: 'flock' },
   { package: 'coreutils', program: 'nice' },
-  { package: 'shellcheck', program: 'shellcheck' },
-  { package: 'dash', program: 'dash' },
-  { package: 'busybox', program: 'busybox' },
-  { package: 'procps', program: 'ps' },
+  { package: 'shellcheck', program: 'shellcheck', tests: true },
+  { package: 'dash', program: 'dash', tests: true },
+  { package: 'busybox', program: 'busybox', tests: true },
+  { package: 'procps', program: 'ps', tests: true },
   { package: 'openssh-client', program: 'ssh-keygen', hosts: true },
   { package: 'debootstrap', program: 'debootstrap', hosts: true },
   { package: 'debian-archive-keyring', program: '/usr/share/keyrings/debian-archive-keyring.gpg', hosts: true },
@@ -48,7 +48,14 @@ const requirements: Requirement[] = [
   { package: 'putty-tools', program: 'puttygen', tests: true },
 ];
 
-const GO = { major: 1, minor: 24 };
+const modules = join(import.meta.dirname, 'go');
+/** Oldest Go that all modules take. */
+const GO = readdirSync(modules)
+  .map((name) => /^go (\d+)\.(\d+)/m.exec(readFileSync(join(modules, name, 'go.mod'), 'utf8')))
+  .map((version) => ({ major: Number(version?.[1]), minor: Number(version?.[2]) }))
+  .reduce((a, b) => (a.major > b.major || (a.major === b.major && a.minor > b.minor) ? a : b));
+const INSTALL_GO =
+  'curl -fsSL "https://go.dev/dl/$(curl -fsSL \'https://go.dev/VERSION?m=text\' | head -n 1).linux-$(dpkg --print-architecture).tar.gz" | sudo tar -xzC /usr/local && export PATH="$PATH:/usr/local/go/bin"';
 
 /** Facts about the machine that decide what is missing. */
 export interface Machine {
@@ -56,7 +63,7 @@ export interface Machine {
   root: boolean;
   sudo: boolean;
   apt: boolean;
-  /** Output of `go version`, empty without Go. */
+  /** Output of `go version` where the modules are, empty without Go. From 1.21 on, Go fetches a newer one there if it may. */
   go: string;
   has(program: string): boolean;
 }
@@ -75,14 +82,14 @@ export function missing(machine: Machine, { hosts, tests = false }: Needs): Miss
   if (hosts && !machine.root) {
     const way = machine.sudo
       ? 'Run the same command with sudo -E.'
-      : 'Run it as root, or allow passwordless sudo; the suites in apis/ and operator/ need neither.';
+      : 'Run it as root, or allow passwordless sudo; `make lint` and `make unit` need neither.';
     problems.push(`Hosts (network namespaces, mounts, systemd-nspawn) need root. ${way}`);
   }
   const version = /go(\d+)\.(\d+)/.exec(machine.go);
   const recent = version !== null && (Number(version[1]) > GO.major || Number(version[2]) >= GO.minor);
   if (!recent)
     problems.push(
-      `Go ${GO.major}.${GO.minor} or newer is needed to build Kubernetes and Cluster API (found: ${machine.go || 'none'}): https://go.dev/dl/`,
+      `Go ${GO.major}.${GO.minor} or newer is needed to build Kubernetes and Cluster API (found: ${machine.go || 'none'}): ${INSTALL_GO}`,
     );
   const applies = (requirement: Requirement): boolean =>
     (!requirement.hosts && !requirement.tests) || (hosts && requirement.hosts === true) || (tests && requirement.tests === true);
@@ -115,9 +122,15 @@ async function thisMachine(): Promise<Machine> {
     root,
     sudo: !root && has('sudo') && (await run('sudo', ['-n', 'true'])).exitCode === 0,
     apt: has('apt-get'),
-    go: has('go') ? (await must('go', ['version'])).trim() : '',
+    go: has('go') ? await goVersion() : '',
     has,
   };
+}
+
+async function goVersion(): Promise<string> {
+  const inModule = await run('go', ['version'], { cwd: join(modules, 'cluster-api') });
+  if (inModule.exitCode === 0) return inModule.stdout.trim();
+  return (await must('go', ['version'], { env: { ...process.env, GOTOOLCHAIN: 'local' } })).trim();
 }
 
 const POLICY = '/usr/sbin/policy-rc.d';
@@ -127,12 +140,13 @@ async function install(packages: string[]): Promise<void> {
   const own = !existsSync(POLICY);
   if (own) await writeFile(POLICY, '#!/bin/sh\nexit 101\n', { mode: 0o755 });
   try {
-    const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+    // A package that is installed half would be in the way of the next attempt.
+    const options = { env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }, toItsEnd: true };
     const args = ['install', '-y', '--no-install-recommends', ...packages];
-    if ((await run('apt-get', args, { env })).exitCode === 0) return;
+    if ((await run('apt-get', args, options)).exitCode === 0) return;
     // The package lists may be old or absent.
-    await must('apt-get', ['update'], { env });
-    await must('apt-get', args, { env });
+    await must('apt-get', ['update'], options);
+    await must('apt-get', args, options);
   } finally {
     if (own && readFileSync(POLICY, 'utf8') === '#!/bin/sh\nexit 101\n') await rm(POLICY);
   }

@@ -182,8 +182,8 @@ function cgroupTree(path: string): string[] {
   return [...below.flatMap((entry) => cgroupTree(join(path, entry.name))), path];
 }
 
-/** A step that fails counts as not done yet. */
-function waitSync(milliseconds: number, done: () => boolean): void {
+/** Waits without letting anything else go on, as while the process exits. A step that fails counts as not done yet. */
+export function waitSync(milliseconds: number, done: () => boolean): void {
   const sleeper = new Int32Array(new SharedArrayBuffer(4));
   const end = performance.now() + milliseconds;
   const tried = (): boolean => {

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseAllDocuments } from 'yaml';
+import { findPrograms } from '../env/binaries.ts';
 import { type CommandResult, must, run as runCommand } from '../env/command.ts';
 import { type ControlPlane, startControlPlane } from '../env/control-plane.ts';
 import { cleanUp, type Run, startRun } from '../env/run.ts';
@@ -11,11 +12,12 @@ const GROUP = 'infrastructure.cluster.x-k8s.io';
 
 let run: Run;
 let plane: ControlPlane;
+let program: string;
 
 const kubectl = (args: string[], input?: string): Promise<CommandResult> =>
-  runCommand('kubectl', ['--kubeconfig', plane.kubeconfig, ...args], input === undefined ? {} : { input });
+  runCommand(program, ['--kubeconfig', plane.kubeconfig, ...args], input === undefined ? {} : { input });
 const done = async (args: string[], input?: string): Promise<string> =>
-  must('kubectl', ['--kubeconfig', plane.kubeconfig, ...args], input === undefined ? {} : { input });
+  must(program, ['--kubeconfig', plane.kubeconfig, ...args], input === undefined ? {} : { input });
 
 interface Sample {
   kind: string;
@@ -38,6 +40,7 @@ const patch = (object: string, body: object, ...args: string[]): Promise<Command
   kubectl(['patch', object, '--type=merge', '-p', JSON.stringify(body), ...args]);
 
 beforeAll(async () => {
+  ({ kubectl: program } = await findPrograms(['kubectl'], () => undefined));
   run = await startRun('api suite');
   plane = await startControlPlane(run, {}, () => undefined);
   await done(['apply', '-k', path.join(manifests, 'default')]);

@@ -168,7 +168,7 @@ runcmd:
       await failed('killed-shell', 'BootstrapFailed', 'runcmd[1]', 'exit code 137');
     },
     'a run that is killed': async () => {
-      const suicide = `read -r pid _ <${CLAIM}/bootstrap/started; kill -9 "$pid"; sleep 300`;
+      const suicide = `read -r pid _ <"$(echo ${CLAIM}/run.*/bootstrap/started)"; kill -9 "$pid"; sleep 300`;
       const host = await start('killed-run', counting([suicide]));
       await failed('killed-run', 'BootstrapVanished', 'gone during runcmd[1]', 'killed');
       expect(await runsOf(host)).toBe(1);

@@ -1,4 +1,4 @@
-/** The seed's pool under a real MachineDeployment: machines come and go, hosts are taken in order, cleaned, and used again. */
+/** The samples' pool under a real MachineDeployment: machines come and go, hosts are taken in order, cleaned, and used again. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type AnyObject, type Manifest, parseYAML } from '../env/client.ts';

@@ -129,7 +129,7 @@ describe('a binding', () => {
     expect(setting.storedEntry('b').status?.machineRef?.uid).toBe(setting.storedMachine('m').metadata.uid);
   });
 
-  test("of the peer, which is in the entry's status alone, is taken over", async () => {
+  test("of k0smotron's provider, which is in the entry's status alone, is taken over", async () => {
     const status = { reserved: true, machineRef: { name: 'm', namespace: NAMESPACE } };
     const side = await given(host('a'), host('b', { status }), machine('m', { spec: { pool: 'p', address: 'host-b', providerID: 'x' } }));
     expect(await reserve(side)).toMatchObject({ kind: 'reserved', entry: { metadata: { name: 'b' } } });
@@ -352,7 +352,7 @@ describe('giving back', () => {
     await side.allocator.settle(setting.storedEntry('a'));
     expect(setting.storedEntry('a').metadata.finalizers).toEqual([ENTRY_FINALIZER]);
     const dirty: EntryMark = { ...CLEAN, status: 'False', reason: REASON.CleanupFailed };
-    const quarantined = await side.allocator.quarantine(setting.storedEntry('a'), 'r', dirty);
+    const quarantined = await side.allocator.quarantine(setting.storedEntry('a'), setting.storedMachine('m'), 'r', dirty);
     expect(quarantined).toMatchObject({ metadata: { annotations: { [ANNOTATION.quarantined]: 'r' } }, status: { reserved: true } });
     await side.allocator.release(quarantined, setting.storedMachine('m'), [CLEAN]);
     const { metadata, status } = setting.storedEntry('a');

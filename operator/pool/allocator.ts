@@ -11,8 +11,8 @@ import { mergePatch } from '../framework/patch.ts';
 import type { Client } from '../framework/types.ts';
 import { choose, type View, wantedIdentity } from './choose.ts';
 import { type EntryChange, entryStatus, type EntryMark } from './entry-status.ts';
-import { pinPatch, pinsHostKey } from './host-key-pins.ts';
-import { identityOfMachine } from './identity.ts';
+import { pinPatch, pinsHostKey, trustOf } from './host-key-pins.ts';
+import { identityOfEntry, identityOfMachine } from './identity.ts';
 import { type EntryCache, type MachineCache, obstacle } from './indexes.ts';
 import { type HostChange, machinePatch } from './machine-patch.ts';
 
@@ -26,6 +26,8 @@ export interface ReserveOptions {
   failureDomain: string | undefined;
   /** A run is about to start: give the machine a run ID in the same write if it has none. */
   startRun: boolean;
+  /** Of the machine; the entry remembers it, to tell a machine that is gone from one that was moved away with its Cluster. */
+  clusterName?: string | undefined;
 }
 
 const none = (terminal: boolean, reason: Reason, message: string): Reservation => ({ kind: 'none', terminal, reason, message });
@@ -40,7 +42,7 @@ interface Binding {
 
 const namespaceOf = (machine: RemoteMachine): string => machine.metadata.namespace ?? '';
 
-/** Whether the entry's status names the machine; one without a UID is of the peer or of a restored backup, and is known by name. */
+/** Whether the entry's status names the machine: by name where there is no UID, as k0smotron's provider or a restored backup leaves it. */
 export function names(entry: PooledRemoteMachine, machine: Pick<RemoteMachine, 'metadata'>): boolean {
   const ref = entry.status?.machineRef;
   if (entry.status?.reserved !== true || ref === undefined) return false;
@@ -133,6 +135,7 @@ export class Allocator {
     const held = finalizers.includes(ENTRY_FINALIZER);
     const annotations: Record<string, string | null> = {};
     if (!reserved && entry.metadata.annotations?.[ANNOTATION.quarantined] !== undefined) annotations[ANNOTATION.quarantined] = null;
+    if (reserved && entry.metadata.annotations?.[ANNOTATION.abandonedRun] !== undefined) annotations[ANNOTATION.abandonedRun] = null;
     if (hostKey !== undefined && entry.spec !== undefined && pinsHostKey(entry.spec.machine))
       Object.assign(annotations, pinPatch(entry, hostKey));
     const wanted = reserved ? [...finalizers, ENTRY_FINALIZER] : finalizers.filter((f) => f !== ENTRY_FINALIZER);
@@ -149,10 +152,15 @@ export class Allocator {
     return this.#client.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, ref, { metadata });
   }
 
-  /** Keeps the entry from being handed out until its own controller has confirmed a cleanup of the run. */
-  async quarantine(entry: PooledRemoteMachine, runID: string, mark: EntryMark): Promise<PooledRemoteMachine> {
+  /**
+   * Keeps the entry from being handed out until its own controller has confirmed a cleanup of the run. The host key that the machine
+   * knew it by stays with the entry, so that no other one is trusted there.
+   */
+  async quarantine(entry: PooledRemoteMachine, machine: RemoteMachine, runID: string, mark: EntryMark): Promise<PooledRemoteMachine> {
     const ref = { namespace: entry.metadata.namespace ?? '', name: entry.metadata.name };
-    const metadata = { annotations: { [ANNOTATION.quarantined]: runID } };
+    const [hostKey] = trustOf(machine, entry).pinned;
+    const pins = hostKey !== undefined && entry.spec !== undefined && pinsHostKey(entry.spec.machine);
+    const metadata = { annotations: { [ANNOTATION.quarantined]: runID, ...(pins && { [ANNOTATION.hostKey]: hostKey }) } };
     const noted = await this.#client.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, ref, { metadata });
     return this.#writeStatus(noted, { reserved: true, marks: [mark] });
   }
@@ -163,10 +171,17 @@ export class Allocator {
     return mergePatch(entry.status ?? {}, status) === undefined ? entry : this.#writeStatus(entry, change);
   }
 
-  /** The entry that the machine is bound to, while it exists. */
+  /** The entry that the machine is bound to, while it exists. One that was made anew under its name for another host is not it. */
   entryOf(machine: RemoteMachine): PooledRemoteMachine | undefined {
     const name = machine.metadata.annotations?.[ANNOTATION.poolEntry] ?? this.#holding(machine)?.metadata.name;
-    return name === undefined ? undefined : this.#entries.get(namespaceOf(machine), name);
+    const entry = name === undefined ? undefined : this.#entries.get(namespaceOf(machine), name);
+    return entry !== undefined && this.#isElsewhere(machine, entry) ? undefined : entry;
+  }
+
+  /** Whether something may have been sent to the machine's host, and the entry is another host. */
+  #isElsewhere(machine: RemoteMachine, entry: PooledRemoteMachine): boolean {
+    const identity = identityOfMachine(machine);
+    return identity !== undefined && identity !== identityOfEntry(entry) && this.#touched(machine) !== 'no';
   }
 
   #view(): View {
@@ -178,20 +193,26 @@ export class Allocator {
     };
   }
 
-  /** The entry whose status names the machine, which decides who has it: the peer writes nothing else. */
+  /** The entry whose status names the machine, which decides who has it: k0smotron's provider writes nothing else. */
   #holding(machine: RemoteMachine): PooledRemoteMachine | undefined {
     const { namespace, name, uid } = machine.metadata;
     const holders = [uid, `${namespace ?? ''}/${name}`];
-    return holders.flatMap((holder) => this.#entries.byIndex('holder', holder)).find((entry) => entry.metadata.namespace === namespace);
+    return holders
+      .flatMap((holder) => this.#entries.byIndex('holder', holder))
+      .find(({ metadata }) => metadata.namespace === namespace && metadata.annotations?.[ANNOTATION.quarantined] === undefined);
   }
 
   async #complete(machine: RemoteMachine, name: string, options: ReserveOptions): Promise<Reservation> {
-    const entry = this.#entries.get(namespaceOf(machine), name);
-    if (entry !== undefined && names(entry, machine)) return this.#settled(machine, entry, options);
+    const found = this.#entries.get(namespaceOf(machine), name);
+    const entry = found !== undefined && this.#isElsewhere(machine, found) ? undefined : found;
+    if (entry !== undefined && names(entry, machine)) {
+      // The peer leaves no UID, and a machine to come may have the same name.
+      return entry.status?.machineRef?.uid === undefined ? this.#bind(machine, entry, options) : this.#settled(machine, entry, options);
+    }
     const pool = machine.spec?.pool;
     if (entry === undefined || this.#isOpen(entry, machine)) {
       const movable = this.#touched(machine) === 'no' ? pool : undefined;
-      if (entry !== undefined && (movable === undefined || [undefined, 'reserved'].includes(obstacle(entry))))
+      if (entry !== undefined && (movable === undefined || [undefined, 'reserved', 'unsettled'].includes(obstacle(entry))))
         return this.#bind(machine, entry, options);
       if (movable !== undefined) return this.#bindFromPool(machine, movable, options);
       if (machine.spec?.address !== undefined) return this.#settled(machine, undefined, options);
@@ -263,9 +284,10 @@ export class Allocator {
     if (why !== undefined && from?.entry !== undefined && names(from.entry, machine))
       await this.#writeStatus(from.entry, { reserved: false, marks: [why] });
     const { name, uid } = machine.metadata;
+    const { clusterName } = options;
     const taken = await this.#writeStatus(entry, {
       reserved: true,
-      machineRef: { name, namespace: namespaceOf(machine), uid },
+      machineRef: { name, namespace: namespaceOf(machine), uid, ...(clusterName !== undefined && { clusterName }) },
       marks: [{ type: CONDITION.Ready, status: 'True', reason: REASON.Reserved, message: `Reserved by RemoteMachine ${name}` }],
     });
     return { kind: 'reserved', machine: named, entry: taken };

@@ -2,6 +2,7 @@
 import { CONDITION, type ConditionType, REASON, type Reason } from '../../apis/infrastructure/conditions.ts';
 import type { PooledRemoteMachine } from '../../apis/infrastructure/kinds.ts';
 import type { Condition, HostFacts } from '../../apis/infrastructure/status.ts';
+import { isUnsettled } from './indexes.ts';
 import { clip, getCondition, setCondition } from '../framework/conditions.ts';
 
 type EntryState = NonNullable<PooledRemoteMachine['status']>;
@@ -26,7 +27,8 @@ export const MESSAGE_LIMIT = 2048;
 
 /** The whole new status, as a merge patch: a null machineRef removes it. */
 export function entryStatus(entry: PooledRemoteMachine, change: EntryChange): object {
-  const reserved = change.reserved ?? entry.status?.reserved ?? false;
+  const known = change.reserved ?? entry.status?.reserved;
+  const reserved = known ?? false;
   const machineRef = change.reserved === false ? undefined : (change.machineRef ?? entry.status?.machineRef);
   const observedGeneration = entry.metadata.generation;
   const now = new Date();
@@ -39,7 +41,12 @@ export function entryStatus(entry: PooledRemoteMachine, change: EntryChange): ob
   for (const m of change.marks) mark(m);
   mark(summary(conditions, reserved, machineRef?.name));
   const host = change.host ?? entry.status?.host;
-  return { reserved, machineRef: machineRef ?? null, ...(host && { host }), conditions };
+  return {
+    ...((known !== undefined || !isUnsettled(entry)) && { reserved }),
+    machineRef: machineRef ?? null,
+    ...(host && { host }),
+    conditions,
+  };
 }
 
 /** What holds before anything is known. */
@@ -61,6 +68,7 @@ function summary(conditions: readonly Condition[], reserved: boolean, machine: s
     message,
   });
   if (clean?.status === 'False') return ready('False', REASON.Quarantined, clean.message);
+  if (clean?.status === 'Unknown') return ready('Unknown', clean.reason as Reason, clean.message);
   const own = getCondition(conditions, CONDITION.Ready);
   if (own?.reason === REASON.DuplicateHost && own.status === 'False' && !reserved) return ready('False', REASON.DuplicateHost, own.message);
   if (reserved) return ready('True', REASON.Reserved, `Serves RemoteMachine ${machine ?? '?'}`);

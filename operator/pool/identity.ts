@@ -33,7 +33,7 @@ export function identityOfEntry(entry: PooledRemoteMachine): string | undefined 
   return entry.spec === undefined ? undefined : identityOf(entry.spec.machine);
 }
 
-/** The provider ID of a host, `remote-machine://<address>:<port>`; the address as it was given, so that it is the peer's for the peer's objects. */
+/** The provider ID of a host, `remote-machine://<address>:<port>`; the address as it was given, as k0smotron's provider writes it. */
 export function providerIDOf({ address, port }: Endpoint): string {
   const bare = address.replace(/^\[(.*)\]$/, '$1');
   return `remote-machine://${bare.includes(':') ? `[${bare}]` : bare}:${port ?? DEFAULT_PORT}`;

@@ -31,7 +31,7 @@ test('an entry without a spec is in no index', () => {
 
 test.each([
   ['its UID', { reserved: true, machineRef: { name: 'm', namespace: 'n', uid: 'u' } }, ['u']],
-  ['its name where the peer wrote no UID', { reserved: true, machineRef: { name: 'm', namespace: 'n' } }, ['n/m']],
+  ["its name where k0smotron's provider wrote no UID", { reserved: true, machineRef: { name: 'm', namespace: 'n' } }, ['n/m']],
   ['nothing while it is free', { reserved: false, machineRef: { name: 'm', namespace: 'n', uid: 'u' } }, []],
 ])('an entry is found by the machine that has it: %s', (_, status, expected) => {
   expect(ENTRY_INDEXES.holder(entry('e', { status }))).toEqual(expected);
@@ -43,7 +43,7 @@ test.each<[string, Parameters<typeof machine>[1], string[]]>([
   ['asks a pool for this one', { spec: { pool: 'p', address: 'h' } }, []],
   ['is bound to an entry', { spec: { pool: 'p', address: 'h' }, ...annotated({ [ANNOTATION.poolEntry]: 'e' }) }, ['h:22']],
   ['has a run', { spec: { pool: 'p', address: 'h' }, ...annotated({ [ANNOTATION.runID]: 'r' }) }, ['h:22']],
-  ['was provisioned by the peer', { spec: { pool: 'p', address: 'h', providerID: 'remote-machine://h:22' } }, ['h:22']],
+  ["was provisioned by k0smotron's provider", { spec: { pool: 'p', address: 'h', providerID: 'remote-machine://h:22' } }, ['h:22']],
 ])('the host of a machine that %s', (_, given, expected) => expect(MACHINE_INDEXES.identity(machine('m', given))).toEqual(expected));
 
 test('machines are found by entry and by cluster', () => {

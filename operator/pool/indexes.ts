@@ -1,5 +1,5 @@
 /** What the caches of entries and machines are indexed by, so that no event walks the fleet. */
-import { ANNOTATION } from '../../apis/infrastructure/group.ts';
+import { ANNOTATION, ENTRY_FINALIZER } from '../../apis/infrastructure/group.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../apis/infrastructure/kinds.ts';
 import type { Cache } from '../framework/types.ts';
 import { identityOfEntry, identityOfMachine } from './identity.ts';
@@ -21,7 +21,7 @@ export const ENTRY_INDEXES = {
   free: (entry: PooledRemoteMachine): string[] =>
     entry.spec === undefined || obstacle(entry) !== undefined ? [] : [`${entry.metadata.namespace ?? ''}/${entry.spec.pool}`],
   identity: (entry: PooledRemoteMachine): string[] => present(identityOfEntry(entry)),
-  /** UID of the machine that the status names; its `namespace/name` where the peer left no UID. */
+  /** UID of the machine that the status names; its `namespace/name` where k0smotron's provider left no UID. */
   holder: ({ status }: PooledRemoteMachine): string[] => {
     const ref = status?.reserved === true ? status.machineRef : undefined;
     return ref === undefined ? [] : [ref.uid ?? `${ref.namespace}/${ref.name}`];
@@ -48,13 +48,18 @@ export type EntryCache = Cache<PooledRemoteMachine>;
 export type MachineCache = Cache<RemoteMachine>;
 
 /** Why an entry is not handed out, as far as the entry itself says. */
-export type Obstacle = 'deleting' | 'paused' | 'reserved' | 'quarantined' | 'duplicate';
+export type Obstacle = 'deleting' | 'paused' | 'reserved' | 'unsettled' | 'quarantined' | 'duplicate';
+
+/** Whether a machine had it before a move or a restored backup took the status away; which one, nobody knows yet. */
+export const isUnsettled = ({ metadata, status }: PooledRemoteMachine): boolean =>
+  status?.reserved === undefined && metadata.finalizers?.includes(ENTRY_FINALIZER) === true;
 
 export function obstacle(entry: PooledRemoteMachine): Obstacle | undefined {
   if (entry.metadata.deletionTimestamp !== undefined) return 'deleting';
   if (entry.metadata.annotations?.['cluster.x-k8s.io/paused'] !== undefined) return 'paused';
   if (entry.metadata.annotations?.[ANNOTATION.quarantined] !== undefined) return 'quarantined';
   if (entry.status?.reserved === true) return 'reserved';
+  if (isUnsettled(entry)) return 'unsettled';
   if (entry.status?.conditions?.some((c) => c.type === 'Clean' && c.status === 'False') === true) return 'quarantined';
   return undefined;
 }

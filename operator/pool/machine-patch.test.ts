@@ -48,6 +48,14 @@ test.each<[string, Parameters<typeof machinePatch>, object | undefined]>([
     { metadata: { resourceVersion: '1', labels: { rack: 'b' }, annotations: { [ANNOTATION.poolEntry]: 'b' } } },
   ],
   [
+    "which host it is says the entry alone: a template's port or bastion is none of it",
+    [bound({}, {}, { pool: 'p', port: 2222, bastions: [{ address: 'gate' }], sshKeyRef: { name: 'own' } }), { to: b, startRun: false }],
+    {
+      metadata: { resourceVersion: '1', labels: { rack: 'b' }, annotations: { [ANNOTATION.poolEntry]: 'b' } },
+      spec: { address: 'host-b', port: null, bastions: null },
+    },
+  ],
+  [
     'another entry: what came from the first one goes, a label of its own stays',
     [
       bound(

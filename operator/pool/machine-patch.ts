@@ -66,11 +66,11 @@ function withoutEntry({ labels, annotations, spec }: Parts, entry: PooledRemoteM
   return {
     labels: own(labels, entry?.metadata.labels),
     annotations: own(annotations, entry?.metadata.annotations),
-    spec: Object.fromEntries(Object.entries(spec).filter(([field]) => !copied.has(field))),
+    spec: without(spec, [...copied]),
   };
 }
 
-/** Labels and annotations never over an existing value, the connection's values always. */
+/** Labels and annotations never over an existing value, the connection's values always; which host it is says the entry alone. */
 function withEntry({ labels, annotations, spec }: Parts, entry: PooledRemoteMachine, requestedHost: string | undefined): Parts {
   const { metadata } = entry;
   const binding = {
@@ -80,6 +80,9 @@ function withEntry({ labels, annotations, spec }: Parts, entry: PooledRemoteMach
   return {
     labels: { ...inheritable(metadata.labels), ...labels },
     annotations: { ...inheritable(metadata.annotations), ...annotations, ...binding },
-    spec: { ...spec, ...entry.spec?.machine },
+    spec: { ...without(spec, entry.spec === undefined ? [] : HOST_FIELDS), ...entry.spec?.machine },
   };
 }
+
+const without = <T extends object>(object: T, fields: readonly string[]): T =>
+  Object.fromEntries(Object.entries(object).filter(([field]) => !fields.includes(field))) as T;

@@ -20,9 +20,17 @@ test('the oldest are woken first, those of one second by name, and no more than 
 test('those that cannot use a host of the failure domain are left out, whatever their age', () => {
   const list = new WaitingList();
   for (const one of [waiter('y', 0, 'y'), waiter('z', 1, 'z'), waiter('any', 2)]) list.wait(POOL, one);
-  expect(namesOf(list.next(POOL, 1, 'z'))).toEqual(['z']);
-  expect(namesOf(list.next(POOL, 9, 'y'))).toEqual(['y', 'any']);
+  expect(namesOf(list.next(POOL, 1, { failureDomain: 'z' }))).toEqual(['z']);
+  expect(namesOf(list.next(POOL, 9, { failureDomain: 'y' }))).toEqual(['y', 'any']);
   expect(namesOf(list.next(POOL, 9))).toEqual(['any']);
+});
+
+test('one that takes a single host does not stand before those that take any', () => {
+  const list = new WaitingList();
+  list.wait(POOL, { ...waiter('picky', 0), identity: 'h:22' });
+  list.wait(POOL, waiter('any', 1));
+  expect(namesOf(list.next(POOL, 1, { identity: 'other:22' }))).toEqual(['any']);
+  expect(namesOf(list.next(POOL, 1, { identity: 'h:22' }))).toEqual(['picky']);
 });
 
 test('a machine waits for one thing at a time, once, until it leaves', () => {

@@ -5,6 +5,8 @@ interface Waiter {
   request: Request;
   createdAt: string;
   failureDomain: string | undefined;
+  /** Of the only host that it takes; undefined: any of the pool. */
+  identity?: string | undefined;
 }
 
 export class WaitingList {
@@ -34,11 +36,12 @@ export class WaitingList {
     return topic;
   }
 
-  /** The `count` oldest that wait for the topic and take a host of that failure domain. */
-  next(topic: string, count: number, failureDomain?: string): Request[] {
+  /** The `count` oldest that wait for the topic and take such a host. */
+  next(topic: string, count: number, host: { failureDomain?: string | undefined; identity?: string | undefined } = {}): Request[] {
     const waiters = [...(this.#topics.get(topic)?.values() ?? [])];
     return waiters
-      .filter((waiter) => waiter.failureDomain === undefined || waiter.failureDomain === failureDomain)
+      .filter(({ failureDomain }) => failureDomain === undefined || failureDomain === host.failureDomain)
+      .filter(({ identity }) => identity === undefined || identity === host.identity)
       .toSorted((a, b) => a.createdAt.localeCompare(b.createdAt) || keyOf(a.request).localeCompare(keyOf(b.request)))
       .slice(0, count)
       .map(({ request }) => request);

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CLAIMANT, LocalConnection, LocalHost, RUN, USERLANDS, cleanupOf } from './testing/local.ts';
+import { CLAIMANT, LocalConnection, LocalHost, OPTIONS, RUN, USERLANDS, cleanupOf, planOf, processes } from './testing/local.ts';
 import { RunnerError, type Claimant } from './types.ts';
 
 jest.setTimeout(120_000);
@@ -31,7 +31,8 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
         message: `the host is claimed by run ${winner!} of machine default/worker (uid uid-1)`,
       });
       expect(readdirSync(host.paths.state)).toEqual(['claim']);
-      expect(readdirSync(host.claim()).sort()).toEqual(['cleanup', 'name', 'namespace', 'run', 'uid']);
+      expect(readdirSync(host.claim()).sort()).toEqual(['name', 'namespace', 'run', `run.${winner!}`, 'uid']);
+      expect(readdirSync(host.claim(`run.${winner!}`))).toEqual(['cleanup']);
       expect(await host.runner().clean(winner!, () => undefined)).toEqual({ outcome: 'Clean', ran: false });
       expect(readdirSync(host.paths.state)).toEqual([]);
     }
@@ -96,6 +97,60 @@ test('what a power cut left of a claim is swept away, and another claimant is no
   for (const left of ['gone.1', 'new.another-boot.1', `new.${boot}.1`]) mkdirSync(join(host.paths.state, left, 'x'), { recursive: true });
   await host.runner().claim(CLAIMANT, undefined);
   expect(readdirSync(host.paths.state).sort()).toEqual(['claim', `new.${boot}.1`]);
+});
+
+test('a run ID that was copied to another machine is no right to the host', async () => {
+  await using host = new LocalHost();
+  await host.runner().claim(CLAIMANT, undefined);
+  const copy = { ...CLAIMANT, machine: { ...CLAIMANT.machine, name: 'copy' } };
+  await expect(host.runner().claim(copy, undefined)).rejects.toMatchObject({ reason: 'HostInUse' });
+  // Its UID changes when it is moved.
+  await host.runner().claim({ ...CLAIMANT, machine: { ...CLAIMANT.machine, uid: 'after a move' } }, undefined);
+});
+
+test.each([
+  ['is empty', (path: string) => writeFileSync(path, '')],
+  [
+    'is a folder',
+    (path: string): void => {
+      rmSync(path);
+      mkdirSync(path);
+    },
+  ],
+])("a claim whose record %s is somebody's all the same", async (_name, spoil) => {
+  await using host = new LocalHost();
+  await host.runner().claim({ ...CLAIMANT, runID: 'run-2' }, undefined);
+  spoil(host.claim('run'));
+  const refused = { reason: 'HostNotWritable', message: expect.stringMatching(/the claim on the host/) as string };
+  await expect(host.runner().claim(CLAIMANT, undefined)).rejects.toMatchObject(refused);
+  await expect(host.runner().inspect('')).rejects.toMatchObject(refused);
+  await expect(host.runner().clean(RUN, () => undefined)).rejects.toMatchObject(refused);
+  rmSync(host.claim(), { recursive: true });
+});
+
+describe('a claim that a person gave up', () => {
+  const old = { runID: `${RUN}-old`, machine: { ...CLAIMANT.machine, name: 'old', uid: 'uid-old' } };
+
+  test.each([
+    ['its run ID', old.runID],
+    ['the UID of its machine', old.machine.uid],
+  ])('known by %s, gives way, and what lives of it ends', async (_name, abandoned) => {
+    await using host = new LocalHost();
+    await host.runner().claim(old, undefined);
+    await host.runner().start(old.runID, planOf('sleep 60'), OPTIONS);
+    const pid = readFileSync(host.claim(`run.${old.runID}`, 'bootstrap', 'started'), 'utf8').split(' ')[0] ?? '';
+    await host.runner().claim(CLAIMANT, undefined, { abandoned });
+    expect(readFileSync(host.claim('run'), 'utf8')).toBe(`${RUN}\n`);
+    expect(processes().filter((process) => String(process.pid) === pid)).toEqual([]);
+    expect((await host.runner().inspect(RUN)).state).toEqual({ phase: 'Claimed' });
+  });
+
+  test('is the one that was named, and none that came after it', async () => {
+    await using host = new LocalHost();
+    await host.runner().claim(old, undefined);
+    await expect(host.runner().claim(CLAIMANT, undefined, { abandoned: 'another' })).rejects.toMatchObject({ reason: 'HostInUse' });
+    expect(readFileSync(host.claim('run'), 'utf8')).toBe(`${old.runID}\n`);
+  });
 });
 
 test('what login files and others print around and between the answer is not taken for one', async () => {

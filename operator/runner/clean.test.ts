@@ -58,6 +58,25 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
   });
 });
 
+describe('a host that another operator bootstrapped', () => {
+  test('is cleaned under the claim that is made for it', async () => {
+    await using host = new LocalHost();
+    const { state } = await host.runner().claim(CLAIMANT, cleanupOf([`touch ${host.path('cleaned')}`]), { begun: true });
+    expect(state).toMatchObject({ phase: 'Vanished' });
+    expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'Clean', ran: true });
+    expect(existsSync(host.path('cleaned'))).toBe(true);
+    expect(existsSync(host.claim())).toBe(false);
+  });
+
+  test('never has a bootstrap started', async () => {
+    await using host = new LocalHost();
+    await host.runner().claim(CLAIMANT, undefined, { begun: true });
+    await host.runner().start(RUN, planOf(`touch ${host.path('ran')}`), OPTIONS);
+    expect((await host.runner().follow(RUN, 0, ignore)).phase).toBe('Vanished');
+    expect(existsSync(host.path('ran'))).toBe(false);
+  });
+});
+
 test('a run that finished and left a daemon is cleaned of it', async () => {
   await using host = new LocalHost();
   await ran(host, cleanupOf([]), planOf(`setsid sleep 60 & echo $! >${host.path('pid')}`));

@@ -1,13 +1,14 @@
 import type { Connection, Dialer, HostKey } from '../ssh/types.ts';
 import { type BootstrapRequest, Executor, type HostAccess } from './execution.ts';
-import type { Runner } from './types.ts';
+import { SSHError } from '../ssh/types.ts';
+import { type Claimant, RunnerError, type Runner } from './types.ts';
 
 const HOST_KEY: HostKey = { type: 'ssh-ed25519', publicKey: 'ssh-ed25519 AAAA', fingerprint: 'SHA256:x' };
 const STARTED = new Date('2026-01-01T00:00:00Z');
 const ACCESS = { target: {}, privilege: 'none' } as unknown as HostAccess;
 
 /** A host that claims, starts and finishes at once; the order of what it was asked. */
-function host(): { executor: Executor; asked: string[] } {
+function host(verbs: object = {}): { executor: Executor; asked: string[] } {
   const asked: string[] = [];
   const connection = { hostKey: HOST_KEY, close: () => Promise.resolve(void asked.push('close')) } as unknown as Connection;
   const verb =
@@ -20,6 +21,7 @@ function host(): { executor: Executor; asked: string[] } {
     start: verb('start', undefined),
     follow: verb('follow', finished),
     tidy: verb('tidy', undefined),
+    ...verbs,
   } as unknown as Runner;
   const dialer: Dialer = { connect: () => Promise.resolve(connection) };
   return { executor: new Executor(dialer, () => runner, { timeout: 1, keepalive: 1, legacyAlgorithms: false }), asked };
@@ -30,6 +32,7 @@ const request = (committed: Promise<void>): BootstrapRequest => ({
   cleanup: undefined,
   plan: () => ({ steps: [] }) as unknown as ReturnType<NonNullable<BootstrapRequest['plan']>>,
   options: { commandsAsScript: false, workingDir: '/' },
+  begun: false,
   timeout: 1_000,
   onTouch: () => undefined,
   committed,
@@ -58,4 +61,75 @@ test('one that is ended while it waits to start does not', async () => {
   stop.abort(new Error('paused'));
   await expect(running).rejects.toThrow('paused');
   expect(asked).toEqual(['claim', 'close']);
+});
+
+const work = () => ({ signal: new AbortController().signal, report: () => undefined });
+const at = Promise.resolve();
+
+describe('a run that had its host before', () => {
+  test('does not claim it anew: without its claim it is lost', async () => {
+    const holder = { runID: 'x', machine: { namespace: 'n', name: 'x', uid: 'x' } };
+    const { executor, asked } = host({ inspect: () => Promise.resolve({ facts: {}, state: undefined, holder }) });
+    const { ended } = await executor.bootstrap(ACCESS, { ...request(at), begun: true }, work());
+    expect(ended).toEqual({ phase: 'Lost', holder });
+    expect(asked).toEqual(['close']);
+  });
+
+  test('is started where it was cut off between claim and start', async () => {
+    const { executor, asked } = host({ inspect: () => Promise.resolve({ facts: {}, state: { phase: 'Claimed' }, holder: undefined }) });
+    await executor.bootstrap(ACCESS, { ...request(at), begun: true }, work());
+    expect(asked).toEqual(['start', 'follow', 'tidy', 'close']);
+  });
+
+  test('has as much time left as its own age says, whatever the clocks say', async () => {
+    const state = { phase: 'Running', startedAt: new Date(0), age: 10, command: 'c' };
+    const { executor } = host({ inspect: () => Promise.resolve({ facts: {}, state, holder: undefined }) });
+    const { ended } = await executor.bootstrap(ACCESS, { ...request(at), begun: true, timeout: 60_000 }, work());
+    expect(ended).toMatchObject({ phase: 'Finished' });
+  });
+});
+
+test.each<[string, Error, boolean]>([
+  ['was refused', new RunnerError('HostInUse', 'no'), false],
+  ['can not be made', new RunnerError('HostNotWritable', 'full'), false],
+  ['was perhaps made, as its answer was cut off', new RunnerError('RunnerProtocol', 'no end'), true],
+  ['was perhaps made, as the connection broke', new SSHError('ConnectionLost', 'h', 'broke'), true],
+])('a claim that %s: whether the host may hold something of the run', async (_name, error, expected) => {
+  const { executor } = host({ claim: () => Promise.reject(error) });
+  let isTouched = false;
+  const asking = { ...request(at), onTouch: () => void (isTouched = true) };
+  await expect(executor.bootstrap(ACCESS, asking, work())).rejects.toBe(error);
+  expect(isTouched).toBe(expected);
+});
+
+describe('a host that another operator bootstrapped', () => {
+  const claimant = { runID: 'r', machine: { namespace: 'n', name: 'm', uid: 'u' } };
+  const adoption = { claimant, cleanup: { source: 't', commands: [], checks: [] } };
+  const free = { inspect: () => Promise.resolve({ facts: {}, state: undefined, holder: undefined }) };
+  const clean = (asked: string[]) => ({ clean: () => Promise.resolve((asked.push('clean'), { outcome: 'Clean', ran: true })) });
+  const isOurs = ({ runID }: Claimant): boolean => runID === 'r';
+
+  test('gets a claim, and is cleaned', async () => {
+    const cleaned: string[] = [];
+    const { executor, asked } = host({ ...free, ...clean(cleaned) });
+    expect(await executor.reclaim(ACCESS, isOurs, work(), adoption)).toMatchObject({ outcome: 'Clean', ran: true });
+    expect([...asked, ...cleaned]).toEqual(['claim', 'close', 'clean']);
+  });
+
+  test('is left alone where nobody knows how', async () => {
+    const { executor, asked } = host(free);
+    const unknown = { ...adoption, cleanup: undefined };
+    expect(await executor.reclaim(ACCESS, isOurs, work(), unknown)).toMatchObject({ outcome: 'NoCleanupKnown' });
+    expect(asked).toEqual(['close']);
+  });
+
+  test('and that has a claim by now is not claimed again', async () => {
+    const cleaned: string[] = [];
+    const { executor, asked } = host({
+      inspect: () => Promise.resolve({ facts: {}, state: undefined, holder: claimant }),
+      ...clean(cleaned),
+    });
+    await executor.reclaim(ACCESS, isOurs, work(), adoption);
+    expect([...asked, ...cleaned]).toEqual(['close', 'clean']);
+  });
 });

@@ -9,10 +9,13 @@ import {
   type CleanResult,
   type FollowEvent,
   RunnerError,
+  type Runner,
   type RunnerFactory,
   type RunOptions,
   type RunState,
 } from './types.ts';
+
+type Claimed = Awaited<ReturnType<Runner['inspect']>>;
 
 /** How to get at a host. */
 export interface HostAccess {
@@ -31,6 +34,10 @@ export interface BootstrapRequest {
   cleanup: CleanupPlan | undefined;
   /** The plan for a host with these facts. Undefined: a run that was started before is followed, a new one can't be started. */
   plan: ((facts: HostFacts) => Plan) | undefined;
+  /** The run has had its host before: it is looked for there, and never claims it anew. */
+  begun: boolean;
+  /** See ClaimOptions. */
+  abandoned?: string | undefined;
   options: RunOptions;
   /** Milliseconds from the run's start after which it is ended. */
   timeout: number;
@@ -49,7 +56,10 @@ export interface Progress {
 }
 
 export type Ended =
-  Extract<RunState, { phase: 'Finished' | 'Vanished' }> | { phase: 'TimedOut'; startedAt: Date; command: string; outputTail: string };
+  | Extract<RunState, { phase: 'Finished' | 'Vanished' }>
+  | { phase: 'TimedOut'; startedAt: Date; command: string; outputTail: string }
+  /** The host has no claim of the run any more: removed by a person, or the host was set up anew; holder: it is another's now. */
+  | { phase: 'Lost'; holder: Claimant | undefined };
 
 export interface BootstrapOutcome extends Contact {
   ended: Ended;
@@ -62,8 +72,17 @@ export interface Work {
   report(progress: Progress): void;
 }
 
-/** A run is not there any more although it should be, or it can't be started without its data. */
+/** A host that another operator bootstrapped for a machine, and that has no claim: what is needed to make one before it is cleaned. */
+export interface Adoption {
+  claimant: Claimant;
+  cleanup: CleanupPlan | undefined;
+}
+
+/** A run can't be started without its data. */
 export class RunUnavailable extends Error {}
+
+/** Longest delay that a timer takes, ms. */
+const MAX_DELAY = 2 ** 31 - 1;
 
 export class Executor {
   readonly #dialer: Dialer;
@@ -81,8 +100,9 @@ export class Executor {
     return this.#connected(access, work.signal, async (connection) => {
       const { runID } = request.claimant;
       const runner = this.#createRunner(connection, access.privilege, work.signal);
-      const claimed = await claim(() => runner.claim(request.claimant, request.cleanup), request.onTouch);
+      const claimed = await (request.begun ? runner.inspect(runID) : this.#claim(runner, request));
       const contact = { facts: { ...claimed.facts, hostKey: connection.hostKey.fingerprint }, hostKey: connection.hostKey };
+      if (claimed.state === undefined) return { ...contact, ended: { phase: 'Lost', holder: claimed.holder } };
       let progress: Progress = { contact };
       work.report(progress);
       if (claimed.state.phase === 'Claimed') {
@@ -108,11 +128,16 @@ export class Executor {
    * Ends what lives of the run that has the host, if `isOurs` says that it is to go, cleans the host and confirms it; the host's
    * claim is gone where the outcome is Clean.
    */
-  async reclaim(access: HostAccess, isOurs: (holder: Claimant) => boolean, work: Work): Promise<ReclaimOutcome> {
+  async reclaim(access: HostAccess, isOurs: (holder: Claimant) => boolean, work: Work, adoption?: Adoption): Promise<ReclaimOutcome> {
     return this.#connected(access, work.signal, async (connection) => {
       const { hostKey } = connection;
       const runner = this.#createRunner(connection, access.privilege, work.signal);
-      const { holder } = await runner.inspect('');
+      let { holder } = await runner.inspect('');
+      if (holder === undefined && adoption !== undefined) {
+        if (adoption.cleanup === undefined) return { outcome: 'NoCleanupKnown', hostKey };
+        await runner.claim(adoption.claimant, adoption.cleanup, { begun: true });
+        holder = adoption.claimant;
+      }
       if (holder === undefined) return { outcome: 'Clean', ran: false, hostKey };
       if (!isOurs(holder)) return { outcome: 'InUse', holder, hostKey };
       const result = await runner.clean(holder.runID, (event) => {
@@ -120,6 +145,18 @@ export class Executor {
       });
       return { ...result, hostKey };
     });
+  }
+
+  /** A refusal leaves nothing of us on the host; any other outcome may, also an answer that was cut off. */
+  async #claim(runner: Runner, { claimant, cleanup, abandoned, onTouch }: BootstrapRequest): Promise<Claimed> {
+    try {
+      const claimed = await runner.claim(claimant, cleanup, { abandoned });
+      onTouch();
+      return { ...claimed, holder: claimant };
+    } catch (error) {
+      if (!(error instanceof RunnerError) || error.reason === 'RunnerProtocol') onTouch();
+      throw error;
+    }
   }
 
   async #connected<T>(access: HostAccess, signal: AbortSignal, work: (connection: Connection) => Promise<T>): Promise<T> {
@@ -141,8 +178,8 @@ export class Executor {
   ): Promise<Ended> {
     if (state.phase === 'Finished' || state.phase === 'Vanished') return state;
     const { runID } = request.claimant;
-    const started = state.phase === 'Running' ? state.startedAt.getTime() : Date.now();
-    const deadline = AbortSignal.timeout(Math.max(0, started + request.timeout - Date.now()));
+    const left = request.timeout - (state.phase === 'Running' ? state.age : 0);
+    const deadline = AbortSignal.timeout(Math.min(Math.max(0, left), MAX_DELAY));
     try {
       const ended = await this.#createRunner(connection, privilege, AbortSignal.any([signal, deadline])).follow(runID, 0, on);
       if (ended.phase === 'Finished' || ended.phase === 'Vanished') return ended;
@@ -166,17 +203,5 @@ export class Executor {
       command,
       outputTail: dead?.phase === 'Vanished' ? dead.outputTail : '',
     };
-  }
-}
-
-/** A refusal leaves nothing of us on the host; any other outcome of a claim may. */
-async function claim<T>(attempt: () => Promise<T>, onTouch: () => void): Promise<T> {
-  try {
-    const claimed = await attempt();
-    onTouch();
-    return claimed;
-  } catch (error) {
-    if (!(error instanceof RunnerError)) onTouch();
-    throw error;
   }
 }

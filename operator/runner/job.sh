@@ -8,11 +8,15 @@ job_run() { # RUN JOB
   job=$2 home=$room/$2 here=$VOLATILE/$1.$2.$$
   words=$(prepare 2>&1) || { greet "$words"; exit 1; }
   exec 9<>"$here/alive"
+  # Before the start: what can't be remembered could not be removed. What is there by now is in the list of who came first.
+  words=$(folder "$room/created" 2>&1) || give_way
+  lost=
+  [ -e "$home/started" ] || steps_as remember
+  words="$lost can't be noted on the host: is its disk full?"
+  [ -z "$lost" ] || give_way
   words=$(ln "$home/started.$$" "$home/started" 2>&1) || give_way
   rm -f "$home/started.$$"
   exec >>"$home/output" 2>&1
-  folder "$room/created"
-  steps_as remember
   [ "$job" != bootstrap ] || rm -f "$SENTINEL"
   set -- "$room"/created/*
   [ -e "$1" ] || shift
@@ -65,10 +69,11 @@ clean_environment() {
 
 conclude() { # EXIT-CODE
   load "$job"
-  sentinel=no
+  sentinel=unneeded
+  [ "$expects" = no ] || sentinel=no
   [ ! -e "$SENTINEL" ] || sentinel=yes
   result="$1 $(now) $sentinel $step"
-  case $1$sentinel$expects in 0yes* | 0nono) : >"$home/succeeded" ;; esac
+  case $1$sentinel in 0yes | 0unneeded) : >"$home/succeeded" ;; esac
   text "$here/result" "$result"
   text "$home/result.new" "$result" && mv -f "$home/result.new" "$home/result"
   rm -rf "$home"/data.*
@@ -132,7 +137,8 @@ settle() {
 step_remember() { # files that the run will have brought
   [ "$2" = file ] || return 0
   resolve "$7"
-  if [ ! -e "$target" ] && [ ! -L "$target" ]; then printf '%s' "$target" >"$room/created/$1"; fi
+  if [ -e "$target" ] || [ -L "$target" ] || [ -e "$room/created/$1" ]; then return 0; fi
+  printf '%s' "$target" >"$room/created/$1" || lost=$target
 }
 
 resolve() { # PATH: sets target to the file that it names, through symbolic links

@@ -1,4 +1,4 @@
-/** The shell programs that go to a host's standard input: runner.sh, what is uploaded, and one call. Pure but for reading the sources once. */
+/** The shell programs that go to a host's standard input: runner.sh and ending.sh, what is uploaded, and one call. Pure but for reading the sources once. */
 import { readFileSync } from 'node:fs';
 import { quote } from '../ssh/quote.ts';
 
@@ -38,11 +38,12 @@ export interface Sources {
   detached: Uint8Array;
 }
 
-const RUNNER = readFileSync(new URL('./runner.sh', import.meta.url), 'utf8');
-const JOB = readFileSync(new URL('./job.sh', import.meta.url), 'utf8');
+const [RUNNER, ENDING, JOB] = (['runner.sh', 'ending.sh', 'job.sh'] as const).map((name) =>
+  readFileSync(new URL(`./${name}`, import.meta.url), 'utf8'),
+) as [string, string, string];
 
 export function sources(paths: RunnerPaths): Sources {
-  const runner = withPaths(RUNNER, paths);
+  const runner = withPaths(RUNNER + ENDING, paths);
   return { runner, detached: Buffer.from(runner + withPaths(JOB, paths)) };
 }
 

@@ -105,7 +105,7 @@ export function stateOf(lines: readonly Line[], runID: string): { state: RunStat
     case 'Claimed':
       return { state: { phase }, kind: '' };
     case 'Running':
-      return { state: { phase, startedAt, command: decodeName(name) }, kind };
+      return { state: { phase, startedAt, age: Number(valueOf(lines, 'age') ?? 0) * 1000, command: decodeName(name) }, kind };
     case 'Vanished':
       return { state: { phase, startedAt, command: decodeName(name), outputTail }, kind };
     case 'Finished': {

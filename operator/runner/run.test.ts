@@ -33,7 +33,7 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
     await using host = new LocalHost(userland());
     const done = await host.bootstrap(planOf(...fragments));
     expect(done.output).toBe(output);
-    expect(done.state).toEqual(expect.objectContaining({ phase: 'Finished', sentinel: false, ...ending }));
+    expect(done.state).toEqual(expect.objectContaining({ phase: 'Finished', sentinel: true, ...ending }));
     if (ending.command === undefined) expect(done.state).not.toHaveProperty('command');
   });
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The runner: everything that happens on a host. POSIX sh (dash, busybox, bash), sent whole on the standard input of
-# `/bin/sh -s` with one call of `main` after it, so that no version of it grows old on a host. What goes on detached is a copy
-# of it with job.sh. Nothing but definitions comes before the call: a program cut off on its way does nothing.
+# `/bin/sh -s` with ending.sh and one call of `main` after it, so that no version of it grows old on a host. What goes on
+# detached is a copy of it with job.sh. Nothing but definitions comes before the call: a program cut off on its way does nothing.
 #
 # $STATE/claim/                    root only, there completely or not at all
 #   run namespace name uid         who has the host
@@ -94,6 +94,7 @@ process() { # PID: sets parent, session and birth; fails where no such process l
   set -- ${stat##*) }
   [ $# -ge 20 ] || return 1
   case $1 in Z | X | x) return 1 ;; esac
+  # shellcheck disable=SC2034 # for ending.sh
   parent=$2 session=$4 birth=${20}
 }
 
@@ -101,7 +102,11 @@ process() { # PID: sets parent, session and birth; fails where no such process l
 
 mine() { # RUN: whether the host's claim is of this run
   run=$1 room=$CLAIM/run.$1 holder=
-  { read -r holder <"$CLAIM/run"; } 2>/dev/null
+  # Made anew or removed between two looks it was complete; one that can't be read is somebody's all the same.
+  until { read -r holder <"$CLAIM/run"; } 2>/dev/null || [ ! -e "$CLAIM" ]; do
+    unread=$(cat "$CLAIM/run" 2>&1 && printf x) || [ ! -e "$CLAIM" ] || fail HostNotWritable "the claim on the host can't be read: $unread"
+    [ "$unread" != x ] || fail HostNotWritable "the claim on the host is empty: $CLAIM/run"
+  done
   [ "$holder" = "$run" ]
 }
 
@@ -131,11 +136,17 @@ require() {
   [ -z "$missing" ] || fail HostUnsuitable "not found on the host:$missing"
 }
 
-fill() { # RUN NAMESPACE NAME UID
+fill() { # RUN NAMESPACE NAME UID BEGUN
   mkdir -p "$STATE" && sweep && mkdir "$new" &&
     text "$new/run" "$1" && text "$new/namespace" "$2" && text "$new/name" "$3" && text "$new/uid" "$4" || return 1
   mkdir "$new/run.$1" || return 1
   into=$new/run.$1/cleanup
+  if [ "$5" = yes ]; then
+    # What no process of ours began: of the first process of the host, at a time when that was not there.
+    begun=$new/run.$1/bootstrap
+    if ! mkdir "$begun" || ! text "$begun/started" "1 - $(now)"; then return 1; fi
+    flush "$begun/started" "$begun"
+  fi
   set -- "$new" "$new"/*
   if command -v upload >/dev/null 2>&1; then
     if ! mkdir "$into" || ! upload; then return 1; fi
@@ -150,9 +161,10 @@ sweep() { # what a power cut left of claims that were being made or removed
   done
 }
 
-do_claim() { # RUN NAMESPACE NAME UID
+do_claim() { # RUN NAMESPACE NAME UID BEGUN ABANDONED: whether something ran already, and whose claim it takes the place of
   require
   boot
+  if ! mine "$1" && [ -n "$6" ]; then abandon "$6"; fi
   if ! mine "$1" && [ -z "$holder" ]; then
     new=$STATE/new.$boot.$nonce
     words=$(fill "$@" 2>&1) || { rm -rf "$new"; fail HostNotWritable "$words"; }
@@ -160,6 +172,8 @@ do_claim() { # RUN NAMESPACE NAME UID
     flush "$STATE"
   fi
   hold "$1"
+  # A copied annotation is no right to another machine's host. (Its UID is another one after a move.)
+  if [ "$(cat "$CLAIM/namespace")/$(cat "$CLAIM/name")" != "$2/$3" ]; then say_holder && fail HostInUse "run $1 is of another machine"; fi
   say_facts
   say_state bootstrap
 }
@@ -212,12 +226,19 @@ say_state() { # JOB
   if say_result "$1"; then return; fi
   if alive "$1"; then
     say "state Running $began $step"
+    age
   elif [ "$pid" = 0 ]; then
     say 'state Claimed'
   elif ! say_result "$1"; then # it may have ended between the two looks
     say "state Vanished $began $step"
     say_tail "$1"
   fi
+}
+
+age() { # of the process, by the host's uptime: its clock may be wrong, and be set right meanwhile
+  read -r up _ </proc/uptime
+  ticks=$(getconf CLK_TCK 2>/dev/null) || ticks=100
+  say "age $((${up%%.*} - start / ticks))"
 }
 
 say_result() { # JOB. The one in memory is for a disk that was full.
@@ -326,115 +347,4 @@ do_start() { # RUN
   [ -e "$room/bootstrap/started" ] || launch bootstrap
   read -r pid _ <"$room/bootstrap/started"
   [ "$pid" != 0 ] || fail ClaimLost "run $run is being cleaned up"
-}
-
-# ---- ending
-
-belonging() { # sets pids to what lives of the run: by control group, environment or session
-  pids='' keep=' ' sessions=' '
-  up=$$
-  while [ "$up" -gt 1 ] && process "$up"; do keep="$keep$up " up=$parent; done
-  for job in "$VOLATILE/$run".*.*/alive; do
-    job=${job%/alive}
-    # Nobody else leads a session of that number while it has members.
-    if [ -p "$job/alive" ] && read -r start <"$job/start" && { ! process "${job##*.}" || [ "$birth" = "$start" ]; }; then
-      sessions="$sessions${job##*.} "
-    fi
-  done
-  marked=$(marked_by_environment; grep -lsF "/$UNIT-$run." /proc/[0-9]*/cgroup)
-  marked=" $(printf '%s' "$marked" | tr '\n' ' ') "
-  for entry in /proc/[0-9]*; do
-    id=${entry#/proc/}
-    case $keep in *" $id "*) continue ;; esac
-    process "$id" || continue
-    case "$marked$sessions" in *"/proc/$id/"* | *" $session "*) pids="$pids $id" ;; esac
-  done
-  [ -n "$pids" ]
-}
-
-# One tail names the files before their contents. (Not grep -l: busybox's does not look beyond a NUL.)
-marked_by_environment() {
-  tail -c +1 /proc/[0-9]*/environ 2>/dev/null | tr '\000' '\n' | grep -F -e '==> /proc/' -e "$MARK=/$run/" |
-    while read -r line; do
-      case $line in "$MARK="*) printf '%s\n' "$file" ;; *) file=${line#==> } file=${file% <==} ;; esac
-    done
-}
-
-slay() { # 5 s to end, then 5 s to die
-  begun=$(now) told=' '
-  while belonging; do
-    spent=$(($(now) - begun))
-    [ "$spent" -lt 11 ] || fail StillRunning "processes$pids of run $run would not die"
-    for id in $pids; do
-      case "$told" in
-        *" $id "*) [ "$spent" -lt 6 ] || kill -KILL "$id" 2>/dev/null ;;
-        *) told="$told$id " && kill "$id" 2>/dev/null ;;
-      esac
-    done
-    sleep 0.1 2>/dev/null || sleep 1
-  done
-  rm -rf "$room"/bootstrap/data.* # not that of a cleanup, which another manager may be starting
-}
-
-do_kill() { # RUN
-  if mine "$1"; then slay; fi
-}
-
-do_tidy() { # RUN
-  if mine "$1" && ! alive bootstrap && [ "$pid" != 0 ]; then
-    rm -rf "$room"/bootstrap/data.*
-    [ ! -e "$room/bootstrap/succeeded" ] || rm -f "$room/bootstrap/output"
-  fi
-}
-
-do_clean() { # RUN: answers with the job to follow, or that there is none
-  mine "$1" || { say clean absent; return; }
-  words=$(forbid 2>&1) || {
-    mine "$1" || { say clean absent; return; }
-    fail HostNotWritable "$words"
-  }
-  pid='' # not as load has it: what can't be read may have run
-  { read -r pid _ <"$room/bootstrap/started"; } 2>/dev/null
-  if [ "$pid" = 0 ]; then release && say clean never && return; fi
-  latest
-  if confirmed; then say clean confirmed && return; fi
-  if [ "$last" = 0 ] || ! alive "cleanup-$last"; then
-    slay
-    mine "$1" || { say clean absent; return; } # released by another, who has cleaned
-    [ -d "$room/cleanup" ] || { say clean unknown; return; }
-    rm -f "$room/cleanup-$last/output"
-    last=$((last + 1))
-    launch "cleanup-$last"
-  fi
-  say "clean follow cleanup-$last"
-}
-
-forbid() { # the start of a run that was not started yet
-  folder "$room/bootstrap" && text "$room/bootstrap/started.$nonce" '0 0 0' || return
-  ln "$room/bootstrap/started.$nonce" "$room/bootstrap/started" 2>/dev/null || :
-  rm -f "$room/bootstrap/started.$nonce"
-  [ -e "$room/bootstrap/started" ]
-}
-
-latest() { # sets last to the number of the cleanup that was started last, or 0
-  last=0
-  while [ -e "$room/cleanup-$((last + 1))/started" ]; do last=$((last + 1)); done
-}
-
-confirmed() { { read -r code _ <"$room/cleanup-$last/result"; } 2>/dev/null && [ "$code" = 0 ]; }
-
-do_release() { # RUN
-  if mine "$1" && latest && confirmed; then release; fi
-}
-
-release() {
-  gone=$STATE/gone.$nonce
-  words=$(mv "$CLAIM" "$gone" 2>&1) || { [ ! -e "$CLAIM" ] || fail HostNotWritable "$words"; return 0; }
-  read -r holder <"$gone/run"
-  if [ "$holder" != "$run" ]; then place "$gone" "$CLAIM" && return; fi # another's, made since we looked
-  flush "$STATE"
-  for hello in "$VOLATILE/$run".*.hello.*; do
-    [ ! -p "$hello" ] || printf 'released\n' 1<>"$hello"
-  done
-  rm -rf "$gone" "$VOLATILE/$run".*
 }

@@ -11,6 +11,7 @@ import { TAIL, errorOf, factsOf, finished, holderOf, parseAnswer, stateOf } from
 import {
   RunnerError,
   type Claimant,
+  type ClaimOptions,
   type CleanResult,
   type FollowEvent,
   type RunOptions,
@@ -62,10 +63,15 @@ class ShellRunner implements Runner {
     this.#sources = programs;
   }
 
-  async claim(claimant: Claimant, cleanup: CleanupPlan | undefined): Promise<{ facts: HostFacts; state: RunState }> {
+  async claim(
+    claimant: Claimant,
+    cleanup: CleanupPlan | undefined,
+    { begun = false, abandoned = '' }: ClaimOptions = {},
+  ): Promise<{ facts: HostFacts; state: RunState }> {
     const { namespace, name, uid } = claimant.machine;
     const uploads = cleanup === undefined ? [] : cleanupFiles(cleanup);
-    const lines = await this.#ask({ verb: 'claim', args: [claimant.runID, namespace, name, uid], uploads });
+    const args = [claimant.runID, namespace, name, uid, begun ? 'yes' : 'no', abandoned];
+    const lines = await this.#ask({ verb: 'claim', args, uploads });
     const found = stateOf(lines, claimant.runID);
     if (found === undefined) throw new RunnerError('RunnerProtocol', 'the host took the claim and did not say its state');
     return { facts: this.#facts(lines), state: found.state };
@@ -193,8 +199,12 @@ function newNonce(): string {
 }
 
 function noAnswer(result: ExecResult | undefined): RunnerError {
-  const { exitCode, stdout, stderr } = result ?? { exitCode: 0, stdout: '', stderr: '' };
-  const words = (stderr.trim() || stdout.trim()).slice(-EXCERPT);
+  const { exitCode, stderr } = result ?? { exitCode: 0, stderr: '' };
+  // Not standard output, which may hold what a run has printed.
+  const words = stderr
+    .trim()
+    .slice(-EXCERPT)
+    .replace(/[A-Za-z0-9+/=]{24,}/g, '…'); // a shell that quotes what it does not understand quotes uploads
   return new RunnerError(
     'RunnerProtocol',
     `the shell on the host ended with exit code ${exitCode} and without the runner's answer${words ? `; it said: ${words}` : ''}`,

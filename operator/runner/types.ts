@@ -15,8 +15,9 @@ export interface Claimant {
 export type RunState =
   /** Claimed; no command ran. */
   | { phase: 'Claimed' }
-  | { phase: 'Running'; startedAt: Date; command: string }
-  /** `command` is the one that failed; sentinel: whether this run wrote the Cluster API sentinel file. */
+  /** startedAt: by the host's clock, which may be wrong. age: of the run in ms, by the host's uptime. */
+  | { phase: 'Running'; startedAt: Date; age: number; command: string }
+  /** `command` is the one that failed; sentinel: false if the bootstrap data speaks of Cluster API's sentinel file and the run did not write it. */
   | { phase: 'Finished'; startedAt: Date; finishedAt: Date; exitCode: number; command?: string; sentinel: boolean; outputTail: string }
   /** Started and no longer alive without an exit code: power cut, killed. */
   | { phase: 'Vanished'; startedAt: Date; command: string; outputTail: string };
@@ -45,6 +46,13 @@ export interface RunOptions {
   workingDir: string;
 }
 
+export interface ClaimOptions {
+  /** Another operator bootstrapped the host for this machine: the claim is of a run that began and is never started. */
+  begun?: boolean;
+  /** Run ID, or UID of the machine, whose claim a person gave up: what lives of that run is ended, and this claim takes its place. */
+  abandoned?: string | undefined;
+}
+
 /** What a follow sees, in order. `offset`: where the next follow goes on after this event, in bytes. */
 export type FollowEvent =
   | { kind: 'output'; chunk: Buffer; offset: number }
@@ -57,7 +65,7 @@ export type FollowEvent =
  */
 export interface Runner {
   /** First contact: claims the host for `claimant` (or finds that it has it already) and reads facts and state. */
-  claim(claimant: Claimant, cleanup: CleanupPlan | undefined): Promise<{ facts: HostFacts; state: RunState }>;
+  claim(claimant: Claimant, cleanup: CleanupPlan | undefined, options?: ClaimOptions): Promise<{ facts: HostFacts; state: RunState }>;
   /** Facts and the state of `runID`'s claim without claiming; undefined: the host has no claim of that run. */
   inspect(runID: string): Promise<{ facts: HostFacts; state: RunState | undefined; holder: Claimant | undefined }>;
   /** Uploads the plan and starts it detached, at most once per claim however often it is called. */

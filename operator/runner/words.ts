@@ -8,10 +8,11 @@ export function splitAtSpace(line: string): Line {
   return space === -1 ? [line, ''] : [line.slice(0, space), line.slice(space + 1)];
 }
 
-/** What ended a job: `<exit code> <date> <sentinel yes|no> <kind> <name>`. */
+/** What ended a job: `<exit code> <date> <sentinel yes|no|unneeded> <kind> <name>`. */
 export interface JobResult {
   exitCode: number;
   finishedAt: Date;
+  /** False: the bootstrap data speaks of the sentinel file, and it was not written. */
   sentinel: boolean;
   /** Kind of the last step that was entered. */
   kind: string;
@@ -20,7 +21,7 @@ export interface JobResult {
 
 export function parseResult(value: string): JobResult {
   const [code, finished, sentinel, kind = '', name = ''] = value.split(' ');
-  return { exitCode: Number(code), finishedAt: date(finished), sentinel: sentinel === 'yes', kind, name: decodeName(name) };
+  return { exitCode: Number(code), finishedAt: date(finished), sentinel: sentinel !== 'no', kind, name: decodeName(name) };
 }
 
 export function date(seconds = ''): Date {

@@ -18,7 +18,7 @@ export interface Target extends Hop {
 }
 
 /**
- * Which host key is accepted (DESIGN: hostKeys, else knownHostsRef, else the one pinned).
+ * Which host key is accepted: from hostKeys, else from the known hosts, else (for a host, not for a bastion) the one pinned.
  * `expected` empty and `trustOnFirstUse` true: any key is taken, and the caller pins `Connection.hostKey`.
  * `expected` empty and `trustOnFirstUse` false: every key is refused as HostKeyUnknown.
  */

@@ -82,7 +82,7 @@ describe('host keys', () => {
 
 test.each<[string, Partial<HostSpec>, string, RegExp]>([
   ['no key', { sshKeyRef: undefined }, 'SSHKeyRefMissing', /set sshKeyRef.name/],
-  ["the peer's empty reference", { sshKeyRef: { name: '' } }, 'SSHKeyRefMissing', /set sshKeyRef.name/],
+  ["an empty reference, as k0smotron's provider stores it", { sshKeyRef: { name: '' } }, 'SSHKeyRefMissing', /set sshKeyRef.name/],
   ['no Secret', { sshKeyRef: { name: 'none' } }, 'SecretNotFound', /^Secret ns\/none does not exist: create it/],
   [
     'a Secret without value',

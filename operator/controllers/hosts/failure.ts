@@ -2,10 +2,11 @@
 import { EXPLANATIONS, REASON, type Reason } from '../../../apis/infrastructure/conditions.ts';
 import type { ConnectionSpec } from '../../../apis/infrastructure/connection.ts';
 import { BootstrapDataError } from '../../bootstrap/plan.ts';
+import { secretFilter } from '../../framework/redaction.ts';
 import { ApiError } from '../../framework/types.ts';
 import { endpointOf } from '../../pool/identity.ts';
 import { RunUnavailable } from '../../runner/execution.ts';
-import { RunnerError } from '../../runner/types.ts';
+import { type Claimant, RunnerError } from '../../runner/types.ts';
 import { SSHError, type SSHErrorReason } from '../../ssh/types.ts';
 
 /** What a failure is about: the way to the host, the bootstrap data, the host itself, or the API server and this program. */
@@ -60,8 +61,8 @@ const KEY: ReadonlySet<SSHErrorReason> = new Set<SSHErrorReason>(['InvalidPrivat
  */
 export function failureOf(error: unknown, about?: About): Failure {
   const transient = (reason: Reason, message: string, concerns: Concern): Failure => ({ reason, message, terminal: false, concerns });
-  if (error instanceof SSHError) return transient(error.reason, keyed(error, about), 'access');
-  if (error instanceof RunnerError) return transient(error.reason, onHost(error, about), 'host');
+  if (error instanceof SSHError) return transient(error.reason, withoutTokens(keyed(error, about)), 'access');
+  if (error instanceof RunnerError) return transient(error.reason, withoutTokens(onHost(error, about)), 'host');
   if (error instanceof InputError) return transient(error.reason, error.message, error.concerns);
   if (error instanceof BootstrapDataError) {
     const secret = about?.dataSecret === undefined ? '' : `Bootstrap Secret ${about.namespace}/${about.dataSecret}: `;
@@ -72,6 +73,9 @@ export function failureOf(error: unknown, about?: About): Failure {
   if (error instanceof ApiError) return transient(REASON.InternalError, `The API server refused a request: ${message}`, 'api');
   return transient(REASON.InternalError, `Unexpected: ${message}`, 'api');
 }
+
+/** What a host says may be anything. */
+const withoutTokens = secretFilter([]);
 
 /** A fault of a key names the Secret that holds it. */
 function keyed(error: SSHError, about: About | undefined): string {
@@ -88,6 +92,9 @@ function onHost(error: RunnerError, about: About | undefined): string {
   const action = EXPLANATIONS[error.reason].action;
   return `${host}${error.message.replace(/\.$/, '')}${action === undefined ? '' : `. ${action}`}`;
 }
+
+export const claimedBy = ({ runID, machine }: Claimant): string =>
+  `The host is claimed by RemoteMachine ${machine.namespace}/${machine.name}, run ${runID}`;
 
 /** Whether another free host may be tried: nothing was left on this one, and the fault is the host's or the way's, not the key's. */
 export function allowsOtherHost(error: unknown): boolean {

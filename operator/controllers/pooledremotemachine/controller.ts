@@ -1,7 +1,7 @@
 /** PooledRemoteMachine: an entry of a pool: what is known of its host, and its cleanup where no machine is left to see to it. */
 import { type Cluster, PAUSED_ANNOTATION } from '../../../apis/cluster/types.ts';
 import { CONDITION, REASON, type Reason } from '../../../apis/infrastructure/conditions.ts';
-import { ANNOTATION, REQUEST } from '../../../apis/infrastructure/group.ts';
+import { ADOPTED, ANNOTATION, REQUEST } from '../../../apis/infrastructure/group.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import { POOLED_REMOTE_MACHINES, REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
 import { keyOf } from '../../../apis/meta.ts';
@@ -16,6 +16,7 @@ import {
   type ReconcileContext,
   type Reconciler,
   type Request,
+  type Resource,
   type Result,
 } from '../../framework/types.ts';
 import type { Allocator } from '../../pool/allocator.ts';
@@ -23,22 +24,23 @@ import { duplicateOf } from '../../pool/choose.ts';
 import type { EntryMark } from '../../pool/entry-status.ts';
 import { accepts, trustOf } from '../../pool/host-key-pins.ts';
 import { identityOfEntry, identityOfMachine } from '../../pool/identity.ts';
-import type { EntryCache, MachineCache } from '../../pool/indexes.ts';
+import { type EntryCache, isUnsettled, type MachineCache } from '../../pool/indexes.ts';
 import type { Executor } from '../../runner/execution.ts';
-import type { Claimant } from '../../runner/types.ts';
 import type { AccessReader } from '../hosts/access.ts';
 import { Attempts } from '../hosts/attempts.ts';
-import { type About, failureOf } from '../hosts/failure.ts';
+import { type About, claimedBy, failureOf } from '../hosts/failure.ts';
 import { isLostWithNamespace } from '../hosts/namespace.ts';
-import { type HostOutcome, type HostTasks, taskKey } from '../hosts/tasks.ts';
-import { limitsOf } from '../remotemachine/bootstrap.ts';
+import { type HostOutcome, type HostTasks, limitsOf, taskKey } from '../hosts/tasks.ts';
 import { isWatched } from '../remotemachine/owner.ts';
+import { type Due, dueOf } from './due.ts';
 
 export interface EntryDeps {
   client: Client;
   entries: EntryCache;
   machines: MachineCache;
   clusters: Cache<Cluster>;
+  /** Cluster API's Cluster in the version that is used. */
+  clusterResource: Resource;
   allocator: Allocator;
   access: AccessReader;
   executor: Pick<Executor, 'reclaim'>;
@@ -47,12 +49,7 @@ export interface EntryDeps {
   watchFilter: string | undefined;
 }
 
-/** Why an entry's host needs looking at although no machine does it. */
-interface Cleanup {
-  isOurs: (holder: Claimant) => boolean;
-  /** Changes with what is to be cleaned. */
-  id: string;
-}
+type Cleanup = Extract<Due, { kind: 'clean' }>;
 
 export class PooledRemoteMachineReconciler implements Reconciler {
   readonly #deps: EntryDeps;
@@ -60,18 +57,30 @@ export class PooledRemoteMachineReconciler implements Reconciler {
   readonly #attempts = new Attempts(10_000, 600_000);
   /** From 1 s to 30 s: a Secret that was missing comes without an event. */
   readonly #reads = new Attempts(1_000, 30_000);
+  /** Key of an entry -> the entry, to drop what is kept of it once it is gone. */
+  readonly #known = new Map<string, PooledRemoteMachine>();
 
   constructor(deps: EntryDeps) {
     this.#deps = deps;
   }
 
   async reconcile({ namespace, name }: Request, { signal }: ReconcileContext): Promise<Result | undefined> {
+    const key = `${namespace}/${name}`;
     const entry = this.#deps.entries.get(namespace, name);
+    const known = this.#known.get(key);
+    if (known !== undefined && known.metadata.uid !== entry?.metadata.uid) await this.#forget(key, known);
     if (entry === undefined || !isWatched(entry.metadata, this.#deps.watchFilter)) return undefined;
+    this.#known.set(key, entry);
     if (entry.metadata.annotations?.[PAUSED_ANNOTATION] !== undefined) return this.#pause(entry);
     if (entry.metadata.annotations?.[REQUEST.release] === 'force') return this.#forceRelease(entry);
-    const cleanup = this.#cleanupDue(entry);
-    if (cleanup !== undefined) return this.#clean(entry, cleanup, signal);
+    const due = dueOf(entry, this.#deps.machines, this.#deps.clusters);
+    if (due?.kind === 'clean') return this.#clean(entry, due, signal);
+    // What was due when it began is so no more: a Cluster was paused, or the machine is there after all.
+    await this.#deps.tasks.abort(taskKey('entry', entry));
+    if (due !== undefined) {
+      await this.#mark(entry, { ...due, type: CONDITION.Clean, status: 'Unknown' });
+      return undefined;
+    }
     const marked = await this.#mark(entry, this.#summary(entry));
     // While a machine is there that had it, that one's deletion is about to do so.
     const isLeft = this.#machineOf(entry) === undefined;
@@ -90,7 +99,7 @@ export class PooledRemoteMachineReconciler implements Reconciler {
   async #mark(entry: PooledRemoteMachine, mark: EntryMark): Promise<PooledRemoteMachine> {
     const before = getCondition(entry.status?.conditions, mark.type);
     const marked = await this.#deps.allocator.mark(entry, { marks: [notPaused, mark] });
-    if (mark.status === 'False' && (before?.status !== 'False' || before.reason !== mark.reason))
+    if (mark.status !== 'True' && (before?.status !== mark.status || before.reason !== mark.reason))
       this.#deps.events.event(marked, 'Warning', mark.reason, mark.type, mark.message);
     return marked;
   }
@@ -114,28 +123,11 @@ export class PooledRemoteMachineReconciler implements Reconciler {
     return this.#deps.machines.byIndex('entry', keyOf(entry))[0];
   }
 
-  /** Undefined: a machine sees to the host, or it is clean. */
-  #cleanupDue(entry: PooledRemoteMachine): Cleanup | undefined {
-    const { machines, clusters } = this.#deps;
-    if (this.#machineOf(entry) !== undefined) return undefined;
-    const runID = entry.metadata.annotations?.[ANNOTATION.quarantined];
-    if (runID !== undefined)
-      return { id: runID, isOurs: (holder) => holder.runID === runID || holder.machine.uid === entry.status?.machineRef?.uid };
-    const ref = entry.status?.reserved === true ? entry.status.machineRef : undefined;
-    if (ref !== undefined) {
-      const machine = machines.get(ref.namespace, ref.name);
-      const bound = machine?.metadata.annotations?.[ANNOTATION.poolEntry];
-      // A machine that went on to another entry was cut off before it gave this one back.
-      const isHere = bound === undefined || bound === entry.metadata.name;
-      if (machine !== undefined && isHere && (ref.uid === undefined || machine.metadata.uid === ref.uid)) return undefined;
-      // A machine that is merely absent may be on its way here, or back: clusterctl move and restores pause the Cluster.
-      if (clusters.list(ref.namespace).some((cluster) => cluster.spec?.paused === true)) return undefined;
-      const isOurs = ({ machine: holder }: Claimant): boolean =>
-        ref.uid === undefined ? holder.name === ref.name && holder.namespace === ref.namespace : holder.uid === ref.uid;
-      return { id: `machine ${ref.uid ?? ref.name}`, isOurs };
-    }
-    const dirty = entry.status?.conditions?.some(({ type, status }) => type === CONDITION.Clean && status === 'False') === true;
-    return dirty ? { id: 'foreign', isOurs: () => false } : undefined;
+  async #forget(key: string, entry: PooledRemoteMachine): Promise<void> {
+    this.#known.delete(key);
+    this.#attempts.succeeded(entry.metadata.uid);
+    this.#reads.succeeded(entry.metadata.uid);
+    await this.#deps.tasks.abort(taskKey('entry', entry));
   }
 
   async #clean(entry: PooledRemoteMachine, cleanup: Cleanup, signal: AbortSignal): Promise<Result | undefined> {
@@ -144,7 +136,7 @@ export class PooledRemoteMachineReconciler implements Reconciler {
     const task = this.#deps.tasks.peek(key);
     if (task?.id === id) {
       if (task.state.phase === 'done' || task.state.phase === 'failed') this.#deps.tasks.forget(key);
-      if (task.state.phase === 'done') return this.#cleaned(entry, task.state.result);
+      if (task.state.phase === 'done') return this.#cleaned(entry, cleanup, task.state.result);
       if (task.state.phase === 'failed') return this.#later(entry, failureOf(task.state.error, aboutOf(entry)));
       return undefined;
     }
@@ -164,7 +156,7 @@ export class PooledRemoteMachineReconciler implements Reconciler {
   }
 
   async #start(entry: PooledRemoteMachine, key: string, id: string, cleanup: Cleanup, signal: AbortSignal): Promise<void> {
-    if (entry.spec === undefined || (await this.#serves(entry, signal))) return;
+    if (entry.spec === undefined || (await this.#serves(entry, signal)) || (await this.#isHeld(entry, signal))) return;
     const spec = entry.spec.machine;
     const access = await this.#deps.access.read(entry.metadata.namespace ?? '', spec, trustOf(undefined, entry), signal);
     this.#deps.tasks.ensure(key, id, limitsOf(spec), async (work): Promise<HostOutcome> => ({
@@ -187,9 +179,29 @@ export class PooledRemoteMachineReconciler implements Reconciler {
     }
   }
 
-  async #cleaned(entry: PooledRemoteMachine, result: HostOutcome): Promise<Result | undefined> {
+  /** Whether the Cluster of an absent machine is paused or gone after all, which the cache does not tell yet. */
+  async #isHeld({ metadata, status }: PooledRemoteMachine, signal: AbortSignal): Promise<boolean> {
+    const { machineRef, reserved } = status ?? {};
+    if (reserved !== true || machineRef?.clusterName === undefined || metadata.annotations?.[ANNOTATION.quarantined] !== undefined)
+      return false;
+    try {
+      const { clusterResource, client } = this.#deps;
+      const cluster = await client.get<Cluster>(clusterResource, { namespace: machineRef.namespace, name: machineRef.clusterName }, signal);
+      return cluster.spec?.paused === true;
+    } catch (error) {
+      if (isNotFound(error)) return true;
+      throw error;
+    }
+  }
+
+  async #cleaned(entry: PooledRemoteMachine, { isAdopted }: Cleanup, result: HostOutcome): Promise<Result | undefined> {
     if (result.work !== 'clean') throw new Error(`PooledRemoteMachine ${keyOf(entry)} was bootstrapped by its cleanup`);
     const { outcome } = result;
+    if (outcome.outcome === 'Clean' && isAdopted && !outcome.ran) {
+      const message =
+        'Another operator bootstrapped the host, and there is no claim on it that says how to clean it: clean it by hand, then annotate release=force';
+      return this.#later(entry, { reason: REASON.NoCleanupKnown, message });
+    }
     if (outcome.outcome === 'Clean') {
       this.#attempts.succeeded(entry.metadata.uid);
       await this.#free(entry, REASON.Cleaned, 'The host is clean, confirmed by looking at it', outcome.hostKey.publicKey);
@@ -199,11 +211,7 @@ export class PooledRemoteMachineReconciler implements Reconciler {
       if (outcome.outcome === 'NoCleanupKnown')
         return { reason: REASON.NoCleanupKnown, message: 'Something ran on the host and nothing says how to clean it' };
       if (outcome.outcome === 'Failed') return { reason: REASON.CleanupFailed, message: `${outcome.command}: ${outcome.message}` };
-      const { machine, runID } = outcome.holder;
-      return {
-        reason: REASON.HostInUse,
-        message: `The host is claimed by RemoteMachine ${machine.namespace}/${machine.name}, run ${runID}`,
-      };
+      return { reason: REASON.HostInUse, message: claimedBy(outcome.holder) };
     })();
     return this.#later(entry, said);
   }
@@ -221,11 +229,13 @@ export class PooledRemoteMachineReconciler implements Reconciler {
     this.#deps.events.event(entry, 'Normal', reason === REASON.ReleaseForced ? reason : REASON.Released, CONDITION.Clean, message);
   }
 
-  /** A person knows better. The annotation goes with it, so that it holds once. */
+  /** A person knows better. The annotation goes with it, so that it holds once; the claim on the host is left to the next machine. */
   async #forceRelease(entry: PooledRemoteMachine): Promise<undefined> {
     const machine = this.#machineOf(entry);
     const name = { namespace: entry.metadata.namespace ?? '', name: entry.metadata.name };
-    const metadata = { resourceVersion: entry.metadata.resourceVersion, annotations: { [REQUEST.release]: null } };
+    const run = entry.metadata.annotations?.[ANNOTATION.quarantined]?.replace(ADOPTED, '') ?? entry.status?.machineRef?.uid;
+    const abandoned = machine === undefined && run !== undefined && { [ANNOTATION.abandonedRun]: run };
+    const metadata = { resourceVersion: entry.metadata.resourceVersion, annotations: { [REQUEST.release]: null, ...abandoned } };
     const current = await this.#deps.client.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, name, { metadata });
     if (machine !== undefined) {
       const note = `Not released: RemoteMachine ${keyOf(machine)} has the host. Delete that one`;
@@ -248,6 +258,8 @@ export class PooledRemoteMachineReconciler implements Reconciler {
     return {
       entries: ({ type, object, old }) => {
         add(object);
+        const before = old && identityOfEntry(old);
+        if (before !== identityOfEntry(object)) this.#besides(queue, before);
         if (
           type === 'updated' &&
           old?.status?.reserved === object.status?.reserved &&
@@ -255,19 +267,29 @@ export class PooledRemoteMachineReconciler implements Reconciler {
         )
           return;
         // What it stands in the way of, or what stands in its way.
-        for (const other of this.#deps.entries.byIndex('identity', identityOfEntry(object) ?? '')) add(other);
+        this.#besides(queue, identityOfEntry(object));
       },
-      machines: ({ type, object }) => {
-        const bound = object.metadata.annotations?.[ANNOTATION.poolEntry];
-        if (type === 'deleted' && bound !== undefined) queue.add({ namespace: object.metadata.namespace ?? '', name: bound });
-        if (bound !== undefined) return;
-        for (const entry of this.#deps.entries.byIndex('identity', identityOfMachine(object) ?? '')) add(entry);
+      machines: ({ type, object, old }) => {
+        const { namespace = '', annotations } = object.metadata;
+        const bound = annotations?.[ANNOTATION.poolEntry];
+        const before = old?.metadata.annotations?.[ANNOTATION.poolEntry];
+        for (const name of [type === 'deleted' ? bound : undefined, before === bound ? undefined : before])
+          if (name !== undefined) queue.add({ namespace, name });
+        const identities = new Set([old && identityOfMachine(old), identityOfMachine(object)]);
+        if (bound === undefined || identities.size > 1) for (const identity of identities) this.#besides(queue, identity);
       },
       clusters: ({ type, object, old }) => {
         if (type === 'updated' && old?.spec?.paused === object.spec?.paused) return;
-        for (const entry of this.#deps.entries.list(object.metadata.namespace)) if (entry.status?.reserved === true) add(entry);
+        for (const entry of this.#deps.entries.list(object.metadata.namespace))
+          if (entry.status?.reserved === true || isUnsettled(entry)) add(entry);
       },
     };
+  }
+
+  /** Every entry with that host. */
+  #besides(queue: Enqueue, identity: string | undefined): void {
+    for (const { metadata } of this.#deps.entries.byIndex('identity', identity ?? ''))
+      queue.add({ namespace: metadata.namespace ?? '', name: metadata.name });
   }
 }
 

@@ -56,5 +56,12 @@ test('no output repeats a line of the data, of its files and commands, or of the
     'second line of it',
     'open sesame',
   ];
-  expect(filter([...said, 'true'].join('\n'))).toBe('+ [redacted]\n[redacted]\n[redacted]\n[redacted]\n[redacted]\ntrue');
+  expect(filter.words).toBe(filter.output);
+  expect(filter.output([...said, 'true'].join('\n'))).toBe('+ [redacted]\n[redacted]\n[redacted]\n[redacted]\n[redacted]\ntrue');
+});
+
+test('without the data that says what is secret, no output is shown, and the words of an error lose keys and tokens', () => {
+  const { output, words } = outputFilter(undefined, undefined, access);
+  expect(output('anything')).toBe('');
+  expect(words('cannot read: open sesame')).toBe('cannot read: [redacted]');
 });

@@ -3,7 +3,7 @@ import { SECRETS } from '../../../apis/core.ts';
 import { REASON } from '../../../apis/infrastructure/conditions.ts';
 import type { HostFacts } from '../../../apis/infrastructure/status.ts';
 import type { Secret } from '../../../apis/meta.ts';
-import type { BootstrapData, Plan } from '../../bootstrap/plan.ts';
+import { type BootstrapData, BootstrapDataError, type Plan } from '../../bootstrap/plan.ts';
 import { planBootstrap } from '../../bootstrap/planner.ts';
 import { secretFilter } from '../../framework/redaction.ts';
 import type { Client } from '../../framework/types.ts';
@@ -40,17 +40,36 @@ export function planFor(data: BootstrapData, instance: Instance, facts: HostFact
   });
 }
 
+/** Undefined: the data is not what it was when the run began, or this version judges it otherwise. */
+export function ifValid<T>(plan: () => T): T | undefined {
+  try {
+    return plan();
+  } catch (error) {
+    if (error instanceof BootstrapDataError) return undefined;
+    throw error;
+  }
+}
+
 /** Shortest line that counts as a secret: shorter ones are words like `true`. */
 const SHORTEST = 8;
 
 const linesOf = (text: string): string[] => text.split(/\r?\n/).map((line) => line.trim());
 
-/** Filter for everything that the host says: lines of the data, of the files and commands in it, and of the keys. */
-export function outputFilter(data: BootstrapData | undefined, plan: Plan | undefined, access: HostAccess): (text: string) => string {
+/** The one filter that everything which a host says passes before anyone reads it. */
+export interface OutputFilter {
+  /** For what a run printed. Without the data that says what is secret in it, nothing of it is shown. */
+  output: (text: string) => string;
+  /** For the words of an error. */
+  words: (text: string) => string;
+}
+
+/** Filters lines of the data, of the files and commands in it, and of the keys. */
+export function outputFilter(data: BootstrapData | undefined, plan: Plan | undefined, access: HostAccess): OutputFilter {
   const decoder = new TextDecoder('utf-8');
   const texts = [access.target, ...access.target.bastions].flatMap(({ privateKey, passphrase }) => [privateKey, passphrase ?? '']);
   if (data !== undefined) texts.push(decoder.decode(data.value));
   for (const step of plan?.steps ?? []) texts.push(step.kind === 'file' ? decoder.decode(step.content) : step.script);
   const secrets = new Set(texts.flatMap(linesOf).filter((line) => line.length >= SHORTEST));
-  return secretFilter([...secrets]);
+  const words = secretFilter([...secrets]);
+  return { output: data === undefined ? () => '' : words, words };
 }

@@ -167,6 +167,52 @@ describe('progress', () => {
   });
 });
 
+describe('a run that the stored status speaks of', () => {
+  const begun = { status: { bootstrap: { runID: RUN, phase: 'Running', startedAt: STARTED.toISOString() } } };
+
+  test('is looked for on its host, and its findings are not told twice', async () => {
+    await world.create(...secrets(`${DATA}runcmd: [date]\n`), owner(), reserved(undefined, begun));
+    expect((await started()).request).toMatchObject({ begun: true });
+    expect(world.events.reasons).toEqual([]);
+  });
+
+  test.each([
+    ['is gone', secrets().slice(0, 1)],
+    ['is not what it was', secrets('#cloud-config\nno_such: 1\n')],
+  ])('is followed to its end although its data %s', async (_name, objects) => {
+    await world.create(...objects, owner(), reserved(undefined, begun));
+    const { scope } = await ended((call) => call.end(outcome(KEY)));
+    expect(scope.status.bootstrap).toMatchObject({ phase: 'Succeeded' });
+    expect(world.stored().spec?.providerID).toBeDefined();
+  });
+
+  test('and whose claim is gone from the host has failed for good: it never runs again', async () => {
+    await world.create(...secrets(), owner(), reserved(undefined, begun));
+    const { scope } = await ended((call) => call.end({ ...outcome(KEY), ended: { phase: 'Lost', holder: undefined } }));
+    expect(told(scope, 'Ready')).toMatchObject({ status: 'False', reason: 'ClaimLost' });
+    expect(scope.status.bootstrap).toMatchObject({ phase: 'Failed', runID: RUN, startedAt: STARTED.toISOString() });
+    await run(scope);
+    expect(world.executor.calls).toBe(1);
+  });
+});
+
+describe('what is to be known of the data', () => {
+  test('stands in the condition while the run goes on and when it has succeeded', async () => {
+    await world.create(...secrets(`${DATA}runcmd: [date]\n`), owner(), reserved());
+    const call = await started();
+    expect(call.request.begun).toBe(false);
+    call.work.report({ contact: contact(), startedAt: STARTED, command: 'runcmd[0]' });
+    expect(told((await run()).scope, 'BootstrapExecSucceeded').message).toMatch(/^runcmd\[0\] runs\. Its data: runcmd \(line 4\): /);
+    call.end(outcome(KEY));
+    await world.ended(world.scope());
+    const { scope } = await run();
+    expect(told(scope, 'BootstrapExecSucceeded')).toMatchObject({
+      status: 'True',
+      message: expect.stringMatching(/^Run m-1 succeeded\. Its data: runcmd/) as string,
+    });
+  });
+});
+
 describe('the end', () => {
   test('of a run that succeeded: the provider ID and the pinned key in one write', async () => {
     await world.create(...secrets(), owner(), reserved());

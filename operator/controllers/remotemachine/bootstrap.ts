@@ -3,27 +3,29 @@ import { CONDITION, REASON, type Reason } from '../../../apis/infrastructure/con
 import { DEFAULT_USER } from '../../../apis/infrastructure/connection.ts';
 import { ANNOTATION, REQUEST } from '../../../apis/infrastructure/group.ts';
 import type { HostFacts } from '../../../apis/infrastructure/status.ts';
-import { planCleanup } from '../../cleanup/planner.ts';
+import type { Finding } from '../../bootstrap/plan.ts';
 import type { TaskState } from '../../framework/background.ts';
 import type { Result } from '../../framework/types.ts';
 import { trustOf } from '../../pool/host-key-pins.ts';
-import { endpointOf, identityOf, providerIDOf } from '../../pool/identity.ts';
+import { endpointOf, providerIDOf } from '../../pool/identity.ts';
 import type { BootstrapOutcome, Ended, Progress } from '../../runner/execution.ts';
-import { type AccessResult, cleanUpCommandsOf, type HostSpec, hostSpecOf } from '../hosts/access.ts';
+import { type AccessResult, type HostSpec, hostSpecOf } from '../hosts/access.ts';
 import type { Attempts } from '../hosts/attempts.ts';
 import { durationOf } from '../hosts/duration.ts';
-import { allowsOtherHost, type Failure, failureOf } from '../hosts/failure.ts';
-import { outputFilter, planFor, readBootstrapData } from './bootstrap-data.ts';
-import type { HostOutcome } from '../hosts/tasks.ts';
+import { allowsOtherHost, type Failure, failureOf, InputError } from '../hosts/failure.ts';
+import { ifValid, outputFilter, type OutputFilter, planFor, readBootstrapData } from './bootstrap-data.ts';
+import { type HostOutcome, limitsOf } from '../hosts/tasks.ts';
 import type { MachineDeps } from './deps.ts';
 import { pinHostKey, replacesPin } from './host-key.ts';
+import { cleanupOf } from './cleaning.ts';
 import { failureOfRun } from './run-failure.ts';
-import type { MachineScope, MachineStatus } from './scope.ts';
+import { AWAITS_CONNECTION, type MachineScope, type MachineStatus } from './scope.ts';
 
 /** What a run needs of this process until it ends; dropped with its task. */
 interface Running {
-  filter: (text: string) => string;
-  expectsSentinel: boolean;
+  filter: OutputFilter;
+  /** What is to be known of the bootstrap data, for a message that it follows; or nothing. */
+  beware: string;
   /** Lets the run start. */
   commit: () => void;
   /** Of spec and accepted host key that it was started with. */
@@ -57,7 +59,8 @@ export class Bootstrap {
     } catch (error) {
       return this.#failed(scope, error);
     }
-    return this.#progress(scope, runID, undefined);
+    const state = this.#deps.tasks.peek(scope.task)?.state;
+    return state === undefined ? {} : this.#observe(scope, runID, state);
   }
 
   /** What a person corrects while a host is being connected to is tried at once. After contact the run goes on as it began. */
@@ -89,24 +92,32 @@ export class Bootstrap {
     const secretName = scope.owner?.spec?.bootstrap.dataSecretName;
     if (spec === undefined || secretName === undefined) throw new Error(`RemoteMachine ${scope.key} has no host or no bootstrap data`);
     const access = await this.#access(scope, spec);
-    const data = await readBootstrapData(client, scope.name.namespace, secretName, scope.signal);
+    // The stored status tells of a run from its claim on. Such a one is followed to its end, whatever became of its data.
+    const begun = scope.machine.status?.bootstrap?.runID === runID;
+    const read = readBootstrapData(client, scope.name.namespace, secretName, scope.signal);
+    const data = await (begun ? ifThere(read) : read);
     const instance = { runID, name: scope.name.name, failureDomain: scope.entry?.spec?.failureDomain };
-    const plan = planFor(data, instance, {});
-    this.#announce(scope, plan.findings);
+    const plan = data && (begun ? ifValid(() => planFor(data, instance, {})) : planFor(data, instance, {}));
+    const findings = plan?.findings ?? [];
+    if (!begun) this.#announce(scope, findings);
     const filter = outputFilter(data, plan, access);
     const { promise: committed, resolve: commit } = Promise.withResolvers<void>();
-    this.#running.set(scope.uid, { filter, expectsSentinel: plan.expectsSentinel, commit, version: scope.version });
+    this.#running.set(scope.uid, { filter, beware: beware(findings), commit, version: scope.version });
     const { machine } = scope;
     const log = scope.log.child({ runID });
     const request = {
       claimant: { runID, machine: { ...scope.name, uid: scope.uid } },
-      cleanup: planCleanup(cleanupInput(scope, spec)),
-      plan: (facts: BootstrapOutcome['facts']) => planFor(data, instance, facts),
+      cleanup: cleanupOf(scope, spec),
+      plan: data && ((facts: BootstrapOutcome['facts']) => planFor(data, instance, facts)),
+      begun,
+      abandoned: scope.entry?.metadata.annotations?.[ANNOTATION.abandonedRun],
       options: { commandsAsScript: spec.commandsAsScript ?? false, workingDir: spec.workingDir ?? '/' },
       timeout: durationOf(machine.metadata.annotations?.[REQUEST.bootstrapTimeout]) ?? settings.bootstrapTimeout,
       onTouch: () => this.#deps.allocator.touch(machine),
       committed,
-      onOutput: settings.logRunOutput ? lineLogger((line) => log.info('output of the run', { line: filter(line) })) : () => undefined,
+      onOutput: settings.logRunOutput
+        ? lineLogger((line) => log.info('output of the run', { line: filter.output(line) }))
+        : () => undefined,
     };
     tasks.ensure(scope.task, runID, limitsOf(spec), async (work): Promise<HostOutcome> => ({
       work: 'bootstrap',
@@ -123,11 +134,9 @@ export class Bootstrap {
     return access;
   }
 
-  #announce(scope: MachineScope, findings: { reason: string; path: string; line?: number; message: string }[]): void {
-    for (const { reason, path, line, message } of findings) {
-      const where = line === undefined ? path : `${path} (line ${line})`;
-      this.#deps.events.event(scope.machine, 'Warning', reason, CONDITION.BootstrapExecSucceeded, `${where}: ${message}`);
-    }
+  #announce(scope: MachineScope, findings: Finding[]): void {
+    for (const finding of findings)
+      this.#deps.events.event(scope.machine, 'Warning', finding.reason, CONDITION.BootstrapExecSucceeded, sentence(finding));
   }
 
   async #observe(scope: MachineScope, runID: string, state: TaskState<Progress, HostOutcome>): Promise<Result | undefined> {
@@ -135,7 +144,11 @@ export class Bootstrap {
       this.#deps.tasks.forget(scope.task);
       return this.#failed(scope, state.error);
     }
-    if (state.phase !== 'done') return this.#progress(scope, runID, state.phase === 'running' ? state.progress : undefined);
+    if (state.phase === 'queued') {
+      scope.wait(CONDITION.HostReachable, REASON.WaitingForConnection, AWAITS_CONNECTION);
+      return {};
+    }
+    if (state.phase !== 'done') return this.#progress(scope, runID, state.progress);
     if (state.result.work !== 'bootstrap') throw new Error(`RemoteMachine ${scope.key} was cleaned under the ID of its run`);
     return this.#ended(scope, runID, state.result.outcome);
   }
@@ -159,7 +172,7 @@ export class Bootstrap {
       ...(command !== undefined && { command }),
     };
     const what = command === undefined ? `Run ${runID} has the host: its bootstrap data goes there and runs` : `${command} runs`;
-    scope.wait(CONDITION.BootstrapExecSucceeded, REASON.BootstrapRunning, what);
+    scope.wait(CONDITION.BootstrapExecSucceeded, REASON.BootstrapRunning, what + (this.#running.get(scope.uid)?.beware ?? ''));
     return {}; // not committed yet: the write of this status is a change, and brings us here again
   }
 
@@ -180,14 +193,19 @@ export class Bootstrap {
     const running = this.#running.get(scope.uid);
     this.#attempts.succeeded(scope.uid);
     contacted(scope, facts);
-    const expectations = { runID, sentinel: running?.expectsSentinel === true, filter: running?.filter ?? String };
-    const failure = failureOfRun(ended, expectations);
-    scope.status.bootstrap = bootstrapStatus(runID, failure === undefined, ended, scope.now);
+    const failure = failureOfRun(ended, { runID, filter: running?.filter.output ?? (() => '') });
+    scope.status.bootstrap = bootstrapStatus(scope.status.bootstrap, { runID, succeeded: failure === undefined, ended, now: scope.now });
     const spec = hostSpecOf(scope.machine.spec, scope.entry);
     if (spec === undefined) throw new Error(`RemoteMachine ${scope.key} lost its address`);
     await pinHostKey(this.#deps, scope, hostKey, failure === undefined ? { spec: { providerID: providerIDOf(spec) } } : {});
     this.#done(scope);
-    if (failure === undefined) return undefined;
+    if (failure === undefined) {
+      const message = `Run ${runID} succeeded${running?.beware ?? ''}`;
+      scope.mark(CONDITION.BootstrapExecSucceeded, 'True', REASON.BootstrapSucceeded, message);
+      return undefined;
+    }
+    // The machine may go before anyone succeeds on the host, and its pin with it.
+    if (scope.entry !== undefined) scope.entry = await this.#deps.allocator.settle(scope.entry, hostKey.publicKey);
     scope.fail(CONDITION.BootstrapExecSucceeded, { ...failure, terminal: true });
     return {};
   }
@@ -201,7 +219,8 @@ export class Bootstrap {
   async #failed(scope: MachineScope, error: unknown): Promise<Result> {
     const spec = hostSpecOf(scope.machine.spec, scope.entry);
     const about = { namespace: scope.name.namespace, spec, dataSecret: scope.owner?.spec?.bootstrap.dataSecretName };
-    const failure = failureOf(error, about);
+    const told = failureOf(error, about);
+    const failure = { ...told, message: this.#running.get(scope.uid)?.filter.words(told.message) ?? told.message };
     if (failure.reason === REASON.InternalError) scope.log.error('an attempt failed', { error });
     if (failure.terminal) {
       report(scope, failure);
@@ -217,7 +236,7 @@ export class Bootstrap {
   async #moveOn(scope: MachineScope, { reason, message, concerns }: Failure): Promise<boolean> {
     const type = concerns === 'access' ? CONDITION.Reachable : CONDITION.Clean;
     const mark = { type, status: 'False' as const, reason, message };
-    const options = { failureDomain: scope.owner?.spec?.failureDomain, startRun: true };
+    const options = { failureDomain: scope.owner?.spec?.failureDomain, startRun: true, clusterName: scope.cluster?.metadata.name };
     const moved = await this.#deps.allocator.moveOn(scope.machine, options, mark);
     if (moved?.kind !== 'reserved') {
       if (scope.entry !== undefined) await this.#deps.allocator.mark(scope.entry, { marks: [mark] });
@@ -244,29 +263,34 @@ function report(scope: MachineScope, failure: Failure): void {
   scope.fail(early ? CONDITION.HostReachable : CONDITION.BootstrapExecSucceeded, failure);
 }
 
-function bootstrapStatus(runID: string, succeeded: boolean, ended: Ended, now: Date): NonNullable<MachineStatus['bootstrap']> {
+function bootstrapStatus(
+  before: MachineStatus['bootstrap'],
+  { runID, succeeded, ended, now }: { runID: string; succeeded: boolean; ended: Ended; now: Date },
+): NonNullable<MachineStatus['bootstrap']> {
   const command = 'command' in ended ? ended.command : undefined;
+  const startedAt = 'startedAt' in ended ? ended.startedAt.toISOString() : before?.startedAt;
   return {
     runID,
     phase: succeeded ? 'Succeeded' : 'Failed',
-    startedAt: ended.startedAt.toISOString(),
+    ...(startedAt !== undefined && { startedAt }),
     finishedAt: ('finishedAt' in ended ? ended.finishedAt : now).toISOString(),
     ...(command !== undefined && command !== '' && { command }),
     ...('exitCode' in ended && { exitCode: ended.exitCode }),
   };
 }
 
-/** Slots that work on a host takes: one of all, one of the host, one of each bastion. */
-export function limitsOf(spec: HostSpec): string[] {
-  const bastions = (spec.bastions ?? []).map((bastion) => `bastion/${endpointOf(bastion)}`);
-  return ['total', `host/${identityOf(spec)}`, ...bastions];
-}
+const sentence = ({ path, line, message }: Finding): string => `${line === undefined ? path : `${path} (line ${line})`}: ${message}`;
 
-function cleanupInput(scope: MachineScope, spec: HostSpec): Parameters<typeof planCleanup>[0] {
-  const commands = cleanUpCommandsOf(spec);
-  const ref = scope.owner?.spec?.bootstrap.configRef;
-  const group = ref?.apiGroup ?? ref?.apiVersion?.split('/')[0] ?? '';
-  return { ...(commands && { commands }), ...(ref && { bootstrap: { kind: ref.kind, group } }) };
+const beware = (findings: Finding[]): string => (findings.length === 0 ? '' : `. Its data: ${findings.map(sentence).join('; ')}`);
+
+/** Undefined: a person or the bootstrap provider took it away. */
+async function ifThere<T>(read: Promise<T>): Promise<T | undefined> {
+  try {
+    return await read;
+  } catch (error) {
+    if (error instanceof InputError) return undefined;
+    throw error;
+  }
 }
 
 /** Calls `write` with each whole line. */

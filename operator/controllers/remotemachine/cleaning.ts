@@ -1,25 +1,28 @@
 /** Cleans the host of a machine's run in the background, as a deletion and a retry need it. */
 import { REASON, type Reason } from '../../../apis/infrastructure/conditions.ts';
+import { planCleanup } from '../../cleanup/planner.ts';
+import type { CleanupPlan } from '../../cleanup/plan.ts';
 import type { ReclaimOutcome } from '../../runner/execution.ts';
+import type { Claimant } from '../../runner/types.ts';
 import type { HostKey } from '../../ssh/types.ts';
 import { trustOf } from '../../pool/host-key-pins.ts';
-import { hostSpecOf } from '../hosts/access.ts';
+import { ANNOTATION } from '../../../apis/infrastructure/group.ts';
+import { type AccessResult, cleanUpCommandsOf, type HostSpec, hostSpecOf } from '../hosts/access.ts';
 import type { Attempts } from '../hosts/attempts.ts';
 import { failureOf } from '../hosts/failure.ts';
-import type { HostOutcome } from '../hosts/tasks.ts';
-import { outputFilter } from './bootstrap-data.ts';
-import { limitsOf } from './bootstrap.ts';
+import { type HostOutcome, limitsOf } from '../hosts/tasks.ts';
+import { ifValid, outputFilter, planFor, readBootstrapData } from './bootstrap-data.ts';
 import type { MachineDeps } from './deps.ts';
 import { lastOutput } from './run-failure.ts';
-import type { MachineScope } from './scope.ts';
+import { AWAITS_CONNECTION, type MachineScope } from './scope.ts';
 
 export type Cleaning =
   /** since: Unix milliseconds of the beginning of this attempt. */
   | { state: 'underWay'; message: string; since: number }
   /** Tried again in `wait` milliseconds. */
   | { state: 'failed'; reason: Reason; message: string; wait: number }
-  /** Nothing of the run is left on the host; ran: something had to be cleaned. */
-  | { state: 'clean'; ran: boolean; hostKey: HostKey };
+  /** Nothing of the run is left on the host; ran: something had to be cleaned; holder: the host is another run's. */
+  | { state: 'clean'; ran: boolean; hostKey: HostKey; holder?: Claimant };
 
 export type FailedCleaning = Extract<Cleaning, { state: 'failed' }>;
 
@@ -44,7 +47,10 @@ export class HostCleaning {
         this.#deps.tasks.forget(scope.task);
         return this.#failed(scope, id, failureOf(task.state.error, this.#about(scope)));
       }
-      return this.#underWay(id, task.state.phase === 'running' ? task.state.progress?.command : undefined);
+      if (task.state.phase === 'running') return this.#underWay(id, task.state.progress?.command);
+      // The time in the queue is not the cleanup's.
+      this.#since.set(id, Date.now());
+      return { state: 'underWay', message: AWAITS_CONNECTION, since: Date.now() };
     }
     const pending = this.#attempts.pending(id, scope.version);
     if (pending !== undefined) return { state: 'failed', ...pending.failure, wait: pending.wait };
@@ -62,13 +68,6 @@ export class HostCleaning {
     return { state: 'underWay', message, since: this.#since.get(id) ?? Date.now() };
   }
 
-  /** Something other than the host keeps it from being cleaned: counts as an attempt. */
-  impossible(scope: MachineScope, reason: Reason, message: string): FailedCleaning {
-    const id = `clean/${scope.uid}`;
-    const pending = this.#attempts.pending(id, scope.version);
-    return pending === undefined ? this.#failed(scope, id, { reason, message }) : { state: 'failed', reason, message, wait: pending.wait };
-  }
-
   /** The cleanup was taken note of. */
   forget(scope: MachineScope, runID: string | undefined): void {
     this.#attempts.succeeded(`clean/${runID ?? scope.uid}`);
@@ -80,21 +79,31 @@ export class HostCleaning {
     const spec = hostSpecOf(scope.machine.spec, scope.entry);
     if (spec === undefined) throw new Error(`RemoteMachine ${scope.key} lost its address`);
     const access = await this.#deps.access.read(scope.name.namespace, spec, trustOf(scope.machine, scope.entry), scope.signal);
-    const filter = outputFilter(undefined, undefined, access);
+    const claimant = { runID, machine: { ...scope.name, uid: scope.uid } };
+    const isAdopted = scope.machine.metadata.annotations?.[ANNOTATION.adopted] === runID;
+    const adoption = isAdopted ? { claimant, cleanup: cleanupOf(scope, spec) } : undefined;
     this.#deps.tasks.ensure(scope.task, id, limitsOf(spec), async (work): Promise<HostOutcome> => {
-      const outcome = await this.#deps.executor.reclaim(access, (holder) => holder.runID === runID, work);
-      return {
-        work: 'clean',
-        outcome: outcome.outcome === 'Failed' ? { ...outcome, outputTail: lastOutput(outcome.outputTail, filter) } : outcome,
-      };
+      const outcome = await this.#deps.executor.reclaim(access, (holder) => holder.runID === runID, work, adoption);
+      if (outcome.outcome !== 'Failed') return { work: 'clean', outcome };
+      const outputTail = lastOutput(outcome.outputTail, await this.#outputFilter(scope, access, work.signal));
+      return { work: 'clean', outcome: { ...outcome, outputTail } };
     });
+  }
+
+  /** The data that says what is secret is read only where something is to be shown. */
+  async #outputFilter(scope: MachineScope, access: AccessResult, signal: AbortSignal): Promise<(text: string) => string> {
+    const secret = scope.owner?.spec?.bootstrap.dataSecretName;
+    const read = secret === undefined ? undefined : readBootstrapData(this.#deps.client, scope.name.namespace, secret, signal);
+    const data = await read?.catch(() => undefined);
+    const instance = { runID: '', name: scope.name.name, failureDomain: undefined };
+    return outputFilter(data, data && ifValid(() => planFor(data, instance, {})), access).output;
   }
 
   #ended(scope: MachineScope, id: string, result: HostOutcome): Cleaning {
     if (result.work !== 'clean') throw new Error(`RemoteMachine ${scope.key} was bootstrapped under the ID of its cleanup`);
     const { outcome } = result;
     // A claim of another run is none of ours: ours is gone.
-    if (outcome.outcome === 'InUse') return { state: 'clean', ran: false, hostKey: outcome.hostKey };
+    if (outcome.outcome === 'InUse') return { state: 'clean', ran: false, hostKey: outcome.hostKey, holder: outcome.holder };
     if (outcome.outcome === 'Clean') return { state: 'clean', ran: outcome.ran, hostKey: outcome.hostKey };
     this.#deps.tasks.forget(scope.task);
     return this.#failed(scope, id, unclean(outcome));
@@ -108,6 +117,14 @@ export class HostCleaning {
   #about(scope: MachineScope): Parameters<typeof failureOf>[1] {
     return { namespace: scope.name.namespace, spec: hostSpecOf(scope.machine.spec, scope.entry) };
   }
+}
+
+/** How the machine's host is to be cleaned one day: its own commands, else what its bootstrap provider needs. */
+export function cleanupOf(scope: MachineScope, spec: HostSpec): CleanupPlan | undefined {
+  const commands = cleanUpCommandsOf(spec);
+  const ref = scope.owner?.spec?.bootstrap.configRef;
+  const group = ref?.apiGroup ?? ref?.apiVersion?.split('/')[0] ?? '';
+  return planCleanup({ ...(commands && { commands }), ...(ref && { bootstrap: { kind: ref.kind, group } }) });
 }
 
 function unclean(outcome: Extract<ReclaimOutcome, { outcome: 'Failed' | 'NoCleanupKnown' }>): { reason: Reason; message: string } {

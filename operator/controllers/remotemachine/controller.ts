@@ -53,7 +53,11 @@ export class RemoteMachineReconciler implements Reconciler {
     const machine = this.#deps.machines.get(request.namespace, request.name);
     const known = this.#known.get(key);
     if (known !== undefined && known !== machine?.metadata.uid) await this.#forget(request, key, known);
-    if (machine === undefined || !isWatched(machine.metadata, this.#deps.settings.watchFilter)) return undefined;
+    if (machine === undefined) return undefined;
+    if (!isWatched(machine.metadata, this.#deps.settings.watchFilter)) {
+      this.#stepAside(request);
+      return undefined;
+    }
     this.#known.set(key, machine.metadata.uid);
     const scope = new MachineScope(machine, log, signal);
     const result = await this.#phases(scope);
@@ -67,7 +71,12 @@ export class RemoteMachineReconciler implements Reconciler {
     if (paused !== undefined) return this.#pause(scope, paused);
     scope.mark(CONDITION.Paused, 'False', REASON.NotPaused, 'Not paused');
     if (scope.deleting) return this.#deletion.run(scope);
-    const waits = this.#precondition(scope) ?? (await reserve(this.#deps, this.#waiting, scope));
+    const early = this.#precondition(scope);
+    if (early !== undefined) {
+      this.#stepAside(scope.name);
+      return early;
+    }
+    const waits = await reserve(this.#deps, this.#waiting, scope);
     if (waits !== undefined) return waits;
     const retries = await this.#retry.run(scope);
     if (retries !== undefined) return retries;
@@ -152,9 +161,12 @@ export class RemoteMachineReconciler implements Reconciler {
   } {
     this.#queue = queue;
     return {
-      machines: ({ type, object }) => {
+      machines: ({ type, object, old }) => {
         queue.add(requestOf(object));
-        if (type === 'deleted') this.#hostLeft(queue, identityOfMachine(object));
+        const identity = identityOfMachine(object);
+        if (type === 'deleted') this.#hostLeft(queue, identity);
+        const before = old && identityOfMachine(old);
+        if (before !== identity) this.#hostLeft(queue, before);
       },
       owners: ({ object }) => {
         const ref = object.spec?.infrastructureRef;
@@ -179,6 +191,8 @@ export class RemoteMachineReconciler implements Reconciler {
     const ref = entry.status?.machineRef;
     if (ref !== undefined && ref.uid !== old?.status?.machineRef?.uid) queue.add({ namespace: ref.namespace, name: ref.name });
     const identity = identityOfEntry(entry);
+    const before = old && identityOfEntry(old);
+    if (before !== identity) this.#hostLeft(queue, before);
     if (type === 'deleted' || obstacle(entry) === undefined) {
       for (const request of this.#waiting.all(hostTopic(identity ?? ''))) queue.add(request);
     }
@@ -196,6 +210,7 @@ export class RemoteMachineReconciler implements Reconciler {
     const { namespace = '' } = entry.metadata;
     const pool = entry.spec?.pool ?? '';
     const free = this.#deps.entries.byIndex('free', `${namespace}/${pool}`).length;
-    for (const request of this.#waiting.next(poolTopic(namespace, pool), free, entry.spec?.failureDomain)) queue.add(request);
+    const host = { failureDomain: entry.spec?.failureDomain, identity: identityOfEntry(entry) };
+    for (const request of this.#waiting.next(poolTopic(namespace, pool), free, host)) queue.add(request);
   }
 }

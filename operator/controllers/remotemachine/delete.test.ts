@@ -5,7 +5,7 @@ import { hostKeyFromBuffer } from '../../ssh/host-keys.ts';
 import { SSHError } from '../../ssh/types.ts';
 import { Attempts } from '../hosts/attempts.ts';
 import { PUBLIC_KEYS, type ReclaimCall } from '../testing/executor.ts';
-import { ADDRESS, entry, machine, NAMESPACE, reserved, RUN, secrets } from '../testing/objects.ts';
+import { ADDRESS, entry, machine, NAMESPACE, owner, reserved, RUN, secrets } from '../testing/objects.ts';
 import { StoppedClock } from '../testing/clock.ts';
 import { World } from '../testing/world.ts';
 import { HostCleaning } from './cleaning.ts';
@@ -69,7 +69,7 @@ async function pooled(annotations: Record<string, string> = {}, onEntry: Record<
 describe('at once', () => {
   test.each([
     ['a machine that never had a host', machine({ pool: 'p' }, { finalizers: [MACHINE_FINALIZER] })],
-    ["the peer's machine that never had a host", machine({ pool: 'p' }, { finalizers: [PEER_MACHINE_FINALIZER] })],
+    ["a machine of k0smotron's provider that never had a host", machine({ pool: 'p' }, { finalizers: [PEER_MACHINE_FINALIZER] })],
     ['a machine that no run was meant for', machine({ address: ADDRESS }, { finalizers: [MACHINE_FINALIZER] })],
   ])('%s goes', async (_name, object) => {
     await deleted(object);
@@ -111,10 +111,93 @@ test('the host is cleaned of its run, and the machine goes', async () => {
   expect(world.events.reasons).toEqual(['Cleaned']);
 });
 
-test('a host with the claim of somebody else has nothing of ours', async () => {
-  await deleted(reserved());
-  const holder = { runID: 'other', machine: { namespace: '', name: '', uid: '' } };
+test('a host with the claim of somebody else has nothing of ours, and is not given back as clean', async () => {
+  await pooled();
+  const holder = { runID: 'other', machine: { namespace: 'x', name: 'y', uid: '' } };
   expect((await cleaned((call) => call.end({ outcome: 'InUse', holder, hostKey }))).result).toBe('gone');
+  const { status } = world.storedEntry('a');
+  expect(status).toMatchObject({ reserved: false });
+  const message = 'The host is claimed by RemoteMachine x/y, run other';
+  expect(status?.conditions).toContainEqual(expect.objectContaining({ type: 'Clean', status: 'False', reason: 'HostInUse', message }));
+});
+
+test('a paused entry keeps its host from being cleaned, also what is under way', async () => {
+  await pooled();
+  await run();
+  await world.until(() => world.executor.calls === 1);
+  await world.patch(POOLED_REMOTE_MACHINES, 'a', { metadata: { annotations: { 'cluster.x-k8s.io/paused': '' } } });
+  const { told, result } = await run();
+  expect(told).toEqual({ status: 'Unknown', reason: 'Paused', message: 'PooledRemoteMachine a is paused: its host is not cleaned' });
+  expect(result).toEqual({});
+  expect(world.executor.reclaims[0]?.work.signal.aborted).toBe(true);
+  await world.patch(POOLED_REMOTE_MACHINES, 'a', { metadata: { annotations: { 'cluster.x-k8s.io/paused': null } } });
+  expect((await cleaned((call) => call.end(clean))).result).toBe('gone');
+});
+
+describe('what the cleanup printed', () => {
+  const says = { ...failed, outputTail: 'why: echo a-secret-line > /run/cluster-api/bootstrap-success.complete\n' };
+
+  test('is told without what the bootstrap data says', async () => {
+    await deleted(...secrets().slice(1), owner(), reserved());
+    const { told } = await cleaned((call) => call.end(says));
+    expect(told.message).toBe('c[0]: failed with exit code 1. Last output:\nwhy: [redacted]');
+  });
+
+  test('is not told where nobody knows any more what is secret', async () => {
+    await deleted(reserved());
+    const { told } = await cleaned((call) => call.end(says));
+    expect(told.message).toBe('c[0]: failed with exit code 1');
+  });
+});
+
+describe('a machine that another operator bootstrapped', () => {
+  const bootstrap = {
+    configRef: { apiVersion: 'bootstrap.cluster.x-k8s.io/v1beta1', kind: 'KubeadmConfig', name: 'm' },
+    dataSecretName: 'data',
+  };
+
+  test.each([
+    ['and finished', { address: ADDRESS, providerID: `remote-machine://${ADDRESS}:22` }],
+    ['and perhaps did not finish', { address: ADDRESS }],
+  ])('%s is cleaned under a claim that is made for it', async (_name, spec) => {
+    await deleted(owner({ bootstrap }), machine(spec, { finalizers: [PEER_MACHINE_FINALIZER] }));
+    await run();
+    await world.until(() => world.executor.calls === 1);
+    const { uid, annotations } = world.stored().metadata;
+    const runID = annotations?.[ANNOTATION.runID];
+    expect(annotations?.[ANNOTATION.adopted]).toBe(runID);
+    const { adoption, isOurs } = world.executor.reclaims[0] as ReclaimCall;
+    const claimant = { runID, machine: { namespace: NAMESPACE, name: 'm', uid } };
+    expect(adoption).toMatchObject({ claimant, cleanup: { source: 'kubeadm' } });
+    expect(isOurs(claimant as Parameters<typeof isOurs>[0])).toBe(true);
+    world.executor.reclaims[0]?.end(clean);
+    await world.ended(world.scope());
+    expect((await run()).result).toBe('gone');
+    expect(isGone()).toBe(true);
+  });
+
+  test('with no known cleanup says so, and is let go at its deadline', async () => {
+    await world.create(
+      ...secrets().slice(0, 1),
+      entry('a', {}, {}, { reserved: true, machineRef: { name: 'm', namespace: NAMESPACE } }),
+      machine(
+        { pool: 'p', address: ADDRESS, providerID: 'x' },
+        { finalizers: [PEER_MACHINE_FINALIZER], annotations: { [REQUEST.cleanupDeadline]: '5s' } },
+      ),
+    );
+    await world.delete(REMOTE_MACHINES, 'm');
+    await run();
+    const runID = world.stored().metadata.annotations?.[ANNOTATION.runID] ?? '';
+    await world.until(() => world.executor.calls === 1);
+    world.executor.reclaims[0]?.end({ outcome: 'NoCleanupKnown', hostKey });
+    await world.ended(world.scope());
+    const now = Date.now();
+    jest.spyOn(Date, 'now').mockImplementation(() => now + 10_000);
+    expect((await run()).result).toBe('gone');
+    jest.restoreAllMocks();
+    // Of whose host no claim may ever tell.
+    expect(world.storedEntry('a').metadata.annotations).toMatchObject({ [ANNOTATION.quarantined]: `adopted/${runID}` });
+  });
 });
 
 test('the entry is free, clean and pinned, and an acceptance used up', async () => {
@@ -130,12 +213,7 @@ test('the entry is free, clean and pinned, and an acceptance used up', async () 
 });
 
 test.each<[string, (call: ReclaimCall) => void, string, RegExp]>([
-  [
-    'a command fails',
-    (call) => call.end({ ...failed, outputTail: 'why\n' }),
-    'CleanupFailed',
-    /^c\[0\]: failed with exit code 1\. Last output:\nwhy$/,
-  ],
+  ['a command fails', (call) => call.end({ ...failed, outputTail: 'why\n' }), 'CleanupFailed', /^c\[0\]: failed with exit code 1$/],
   ['nothing says how', (call) => call.end({ outcome: 'NoCleanupKnown', hostKey }), 'NoCleanupKnown', /clean it by hand/],
   ['the host does not answer', (call) => call.fail(new SSHError('ConnectTimeout', '', 'no answer')), 'ConnectTimeout', /^no answer$/],
 ])('while %s it is told and tried again', async (_name, answer, reason, message) => {
@@ -208,13 +286,33 @@ describe('after the deadline', () => {
     expect(result).not.toBe('gone');
   });
 
-  test("a machine of the peer's, of which no run is known, waits for it", async () => {
-    await deleted(machine({ address: ADDRESS, providerID: 'x' }, { finalizers: [PEER_MACHINE_FINALIZER] }));
-    expect((await run()).told).toMatchObject({ status: 'Unknown', reason: 'NoCleanupKnown' });
-    await world.patch(REMOTE_MACHINES, 'm', { metadata: { annotations: soon } });
-    later(2_000);
+  test('time that it was paused does not count', async () => {
+    await pooled();
+    await cleaned((call) => call.end(failed));
+    later(600_001);
+    const scope = world.scope();
+    const unpaused = new Date(Date.now() - 1_000).toISOString();
+    scope.status.conditions = [{ type: 'Paused', status: 'False', reason: 'NotPaused', message: '', lastTransitionTime: unpaused }];
+    expect(await deletion.run(scope)).toMatchObject({ requeueAfter: expect.any(Number) as number });
     expect((await run()).result).toBe('gone');
-    expect(world.executor.calls).toBe(0);
+  });
+
+  test('the entry keeps the host key that the machine knew it by, so that no other one is trusted there', async () => {
+    await pooled({ [ANNOTATION.hostKey]: hostKey.publicKey });
+    await cleaned((call) => call.end(failed));
+    later(600_001);
+    await run();
+    expect(world.storedEntry('a').metadata.annotations).toMatchObject({ [ANNOTATION.hostKey]: hostKey.publicKey });
+  });
+
+  test('an entry that somebody else has by now is left alone', async () => {
+    await pooled();
+    await cleaned((call) => call.end(failed));
+    const other = { status: { machineRef: { name: 'other', namespace: NAMESPACE, uid: 'other' } } };
+    await world.patch(POOLED_REMOTE_MACHINES, 'a', other, 'status');
+    later(600_001);
+    expect((await run()).result).toBe('gone');
+    expect(world.storedEntry('a').metadata.annotations).toEqual({});
   });
 });
 

@@ -1,12 +1,18 @@
 /** Phase: the machine is deleted: its host is cleaned, confirmed, and given back. Needs neither Machine, Cluster nor bootstrap data. */
 import { CONDITION, REASON, type Reason } from '../../../apis/infrastructure/conditions.ts';
-import { ANNOTATION, MACHINE_FINALIZER, PEER_MACHINE_FINALIZER, REQUEST } from '../../../apis/infrastructure/group.ts';
+import { PAUSED_ANNOTATION } from '../../../apis/cluster/types.ts';
+import { ADOPTED, ANNOTATION, MACHINE_FINALIZER, PEER_MACHINE_FINALIZER, REQUEST } from '../../../apis/infrastructure/group.ts';
+import type { PooledRemoteMachine, RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import { REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
 import { isNotFound, type Result } from '../../framework/types.ts';
+import { getCondition } from '../../framework/conditions.ts';
+import { names } from '../../pool/allocator.ts';
 import type { EntryMark } from '../../pool/entry-status.ts';
+import { newRunID } from '../../pool/machine-patch.ts';
 import { endpointOf } from '../../pool/identity.ts';
 import { hostSpecOf } from '../hosts/access.ts';
 import { durationOf } from '../hosts/duration.ts';
+import { claimedBy } from '../hosts/failure.ts';
 import { isLostWithNamespace } from '../hosts/namespace.ts';
 import type { Cleaning, FailedCleaning, HostCleaning } from './cleaning.ts';
 import type { MachineDeps } from './deps.ts';
@@ -37,23 +43,37 @@ export class Deletion {
     const runID = scope.machine.metadata.annotations?.[ANNOTATION.runID];
     const spec = hostSpecOf(scope.machine.spec, scope.entry);
     // The run ID is written before the first contact: without it nothing of ours is on any host.
-    const untouched = runID === undefined && scope.machine.spec?.providerID === undefined;
+    const untouched = runID === undefined && !isOfAnotherOperator(scope);
     if (untouched || spec === undefined) return this.#finish(scope, [mark('True', REASON.NeverClaimed, 'Nothing was done on the host')]);
-    if (runID === undefined) {
-      const message = 'The host was bootstrapped by another operator, and no run of this one is known';
-      const cleaning = this.#cleaning.impossible(scope, REASON.NoCleanupKnown, message);
-      return this.#waitOrLetGo(scope, cleaning, undefined);
-    }
-    return this.#clean(scope, runID);
+    if (scope.entry?.metadata.annotations?.[PAUSED_ANNOTATION] !== undefined) return this.#entryPaused(scope, scope.entry);
+    return this.#clean(scope, runID ?? (await this.#adopt(scope)));
+  }
+
+  /** Written down before the host is asked for anything, as the ID of any run. */
+  async #adopt(scope: MachineScope): Promise<string> {
+    const { name, resourceVersion } = scope.machine.metadata;
+    const runID = newRunID(name);
+    const metadata = { resourceVersion, annotations: { [ANNOTATION.runID]: runID, [ANNOTATION.adopted]: runID } };
+    scope.machine = await this.#deps.client.patch<RemoteMachine>(REMOTE_MACHINES, scope.name, { metadata });
+    return runID;
+  }
+
+  async #entryPaused(scope: MachineScope, { metadata }: PooledRemoteMachine): Promise<Result> {
+    await this.#deps.tasks.abort(scope.task);
+    scope.wait(CONDITION.CleanedUp, REASON.Paused, `PooledRemoteMachine ${metadata.name} is paused: its host is not cleaned`);
+    return {};
   }
 
   async #clean(scope: MachineScope, runID: string): Promise<DeletionResult> {
     const cleaning = await this.#cleaning.run(scope, runID);
     if (cleaning.state === 'underWay') return this.#underWay(scope, cleaning, runID);
     if (cleaning.state === 'failed') return this.#waitOrLetGo(scope, cleaning, runID);
-    const clean = cleaning.ran
-      ? mark('True', REASON.Cleaned, 'The host was cleaned, confirmed by looking at it')
-      : mark('True', REASON.NeverClaimed, 'The host has nothing of the last machine');
+    const clean = ((): EntryMark => {
+      const { holder } = cleaning;
+      if (holder !== undefined) return mark('False', REASON.HostInUse, claimedBy(holder));
+      if (cleaning.ran) return mark('True', REASON.Cleaned, 'The host was cleaned, confirmed by looking at it');
+      return mark('True', REASON.NeverClaimed, 'The host has nothing of the last machine');
+    })();
     const reachable = { ...mark('True', REASON.Reachable, 'The last contact succeeded'), type: CONDITION.Reachable };
     if (isAccepted(scope, cleaning.hostKey)) {
       const note = `The host key ${cleaning.hostKey.fingerprint} was accepted`;
@@ -64,7 +84,7 @@ export class Deletion {
 
   /** A cleanup that hangs holds the machine no longer than the deadline either; one that began late has as much time of its own. */
   async #underWay(scope: MachineScope, { message, since }: UnderWay, runID: string): Promise<DeletionResult> {
-    const left = Math.max(this.#left(scope), since + this.#deadline(scope) - Date.now());
+    const left = Math.max(this.#left(scope, this.#deadline(scope)), since + this.#deadline(scope) - Date.now());
     if (left <= 0) {
       await this.#deps.tasks.abort(scope.task);
       return this.#letGo(scope, { reason: REASON.CleanupFailed, message: `The cleanup did not end: ${message}` }, runID);
@@ -74,8 +94,8 @@ export class Deletion {
   }
 
   /** Until the deadline it is tried again, unless the key went with its namespace. */
-  async #waitOrLetGo(scope: MachineScope, cleaning: FailedCleaning, runID: string | undefined): Promise<DeletionResult> {
-    const left = this.#left(scope);
+  async #waitOrLetGo(scope: MachineScope, cleaning: FailedCleaning, runID: string): Promise<DeletionResult> {
+    const left = this.#left(scope, this.#deadline(scope));
     if (left <= 0 || (await isLostWithNamespace(this.#deps.client, scope.name.namespace, cleaning))) {
       return this.#letGo(scope, cleaning, runID);
     }
@@ -87,18 +107,24 @@ export class Deletion {
   async #letGo(
     scope: MachineScope,
     { reason, message }: Pick<FailedCleaning, 'reason' | 'message'>,
-    runID: string | undefined,
+    runID: string,
   ): Promise<DeletionResult> {
-    const { entry } = scope;
+    const { entry, machine } = scope;
     const note = `The host could not be cleaned in time and may hold what the machine left: ${message}`;
-    if (entry !== undefined) await this.#deps.allocator.quarantine(entry, runID ?? scope.uid, mark('False', reason, message));
+    const isAdopted = machine.metadata.annotations?.[ANNOTATION.adopted] === runID;
+    if (entry !== undefined && names(entry, machine))
+      await this.#deps.allocator.quarantine(entry, machine, (isAdopted ? ADOPTED : '') + runID, mark('False', reason, message));
     this.#deps.events.event(scope.machine, 'Warning', REASON.CleanupDeadlineExceeded, CONDITION.CleanedUp, note);
     return this.#removeFinalizers(scope);
   }
 
-  /** Milliseconds until the machine is let go; Infinity: never. */
-  #left(scope: MachineScope): number {
-    return Date.parse(scope.machine.metadata.deletionTimestamp ?? '') + this.#deadline(scope) - Date.now();
+  /** Milliseconds until the machine is let go; Infinity: never. After a pause it has the whole time again. */
+  #left({ machine, status, entry }: MachineScope, deadline: number): number {
+    const unpaused = [status, entry?.status].map((of) => {
+      const paused = getCondition(of?.conditions, CONDITION.Paused);
+      return paused?.status === 'False' ? Date.parse(paused.lastTransitionTime) : 0;
+    });
+    return Math.max(Date.parse(machine.metadata.deletionTimestamp ?? ''), ...unpaused) + deadline - Date.now();
   }
 
   #deadline({ machine }: MachineScope): number {
@@ -133,6 +159,10 @@ export class Deletion {
     return 'gone';
   }
 }
+
+/** Whether k0smotron's provider bootstrapped the host, or may have begun to. */
+const isOfAnotherOperator = ({ machine: { metadata, spec } }: MachineScope): boolean =>
+  spec?.providerID !== undefined || metadata.finalizers?.includes(PEER_MACHINE_FINALIZER) === true;
 
 const mark = (status: EntryMark['status'], reason: Reason, message: string): EntryMark => ({
   type: CONDITION.Clean,

@@ -29,6 +29,7 @@ async function line(): Promise<{ reconcile: (name: string) => Promise<unknown>; 
   const queue = { add: ({ name }: Request) => void enqueued.push(name), addAfter: () => undefined };
   const on = reconciler.watch(queue);
   world.entries.onChange(on.entries);
+  world.machines.onChange(on.machines);
   await world.create(cluster(), waiter('older', '2026-01-01T00:00:00Z'), waiter('younger', '2026-01-02T00:00:00Z'));
   for (const name of ['older', 'younger']) {
     const owner = {
@@ -41,6 +42,7 @@ async function line(): Promise<{ reconcile: (name: string) => Promise<unknown>; 
   const reconcile = (name: string) => reconciler.reconcile({ namespace: NAMESPACE, name }, context);
   await reconcile('older');
   await reconcile('younger');
+  enqueued.length = 0;
   return { reconcile, enqueued };
 }
 
@@ -48,6 +50,40 @@ test('a host that comes free is offered to the machine that has waited longest, 
   const { enqueued } = await line();
   await world.create(entry('e'));
   expect(enqueued).toEqual(['older']);
+});
+
+test.each([
+  ['asks for a host that the pool has not', { address: 'nowhere' }],
+  ['asks for a host that another machine has', { address: 'taken' }],
+])('one that %s does not stand before the others', async (_name, spec) => {
+  const { reconcile, enqueued } = await line();
+  await world.create(
+    entry('taken', { machine: { address: 'taken' } }, {}, { reserved: true, machineRef: { name: 'x', namespace: NAMESPACE, uid: 'x' } }),
+  );
+  await world.patch(REMOTE_MACHINES, 'older', { spec });
+  await reconcile('older');
+  enqueued.length = 0;
+  await world.create(entry('e'));
+  expect(enqueued).toEqual(['younger']);
+});
+
+test('one whose Cluster is not ready any more is passed over', async () => {
+  const { reconcile, enqueued } = await line();
+  await world.patch(cluster()[0], 'c', { status: { initialization: { infrastructureProvisioned: false } } }, 'status');
+  await reconcile('older');
+  await world.create(entry('e'));
+  expect(enqueued).toEqual(['younger']);
+});
+
+test('a machine that waits for a host which another one names is woken when that one is corrected', async () => {
+  const { reconcile, enqueued } = await line();
+  const created = '2026-01-01T00:00:00Z';
+  await world.create(machine({ address: '10.0.0.9' }, { name: 'wrong', creationTimestamp: created }));
+  await world.patch(REMOTE_MACHINES, 'younger', { spec: { pool: null, address: '10.0.0.9' } });
+  await reconcile('younger');
+  enqueued.length = 0;
+  await world.patch(REMOTE_MACHINES, 'wrong', { spec: { address: '10.0.0.8' } });
+  expect(enqueued).toContain('younger');
 });
 
 test.each<[string, () => Promise<void>]>([
@@ -58,5 +94,5 @@ test.each<[string, () => Promise<void>]>([
   await world.create(entry('e'));
   await happens();
   await reconcile('older');
-  expect(enqueued).toEqual(['older', 'younger']);
+  expect([...new Set(enqueued)]).toEqual(['older', 'younger']);
 });

@@ -3,6 +3,8 @@ import { isIP } from 'node:net';
 import { CONDITION, REASON } from '../../../apis/infrastructure/conditions.ts';
 import { ANNOTATION } from '../../../apis/infrastructure/group.ts';
 import type { MachineAddress } from '../../../apis/infrastructure/status.ts';
+import { getCondition } from '../../framework/conditions.ts';
+import type { EntryMark } from '../../pool/entry-status.ts';
 import { inherited } from '../../pool/metadata.ts';
 import { hostSpecOf } from '../hosts/access.ts';
 import type { MachineDeps } from './deps.ts';
@@ -27,9 +29,13 @@ export function reportProvisioned(scope: MachineScope): void {
   if (spec !== undefined) scope.status.addresses = addressesOf(spec.address);
   const domain = scope.entry?.spec?.failureDomain;
   if (domain !== undefined) scope.status.failureDomain = domain;
+  // Cut off between the provider ID and the status.
+  if (scope.status.bootstrap !== undefined) scope.status.bootstrap.phase = 'Succeeded';
   const runID = scope.machine.metadata.annotations?.[ANNOTATION.runID];
   const by = runID === undefined ? 'Bootstrapped before this operator had the machine' : `Run ${runID} succeeded`;
-  scope.mark(CONDITION.BootstrapExecSucceeded, 'True', REASON.BootstrapSucceeded, by);
+  // What the end of the run said stays.
+  if (scope.condition(CONDITION.BootstrapExecSucceeded)?.status !== 'True')
+    scope.mark(CONDITION.BootstrapExecSucceeded, 'True', REASON.BootstrapSucceeded, by);
   scope.succeed(`Provisioned as ${providerID}`);
 }
 
@@ -37,7 +43,12 @@ export function reportProvisioned(scope: MachineScope): void {
 export async function settle(deps: MachineDeps, scope: MachineScope): Promise<void> {
   if (scope.entry !== undefined) {
     const host = scope.machine.status?.host;
-    const marks = [{ type: CONDITION.Reachable, status: 'True' as const, reason: REASON.Reachable, message: 'The last contact succeeded' }];
+    const marks: EntryMark[] = [
+      { type: CONDITION.Reachable, status: 'True', reason: REASON.Reachable, message: 'The last contact succeeded' },
+    ];
+    // What kept an earlier attempt from the host is over.
+    if (getCondition(scope.entry.status?.conditions, CONDITION.Clean)?.status !== 'True')
+      marks.push({ type: CONDITION.Clean, status: 'True', reason: REASON.Reserved, message: 'In use by its machine' });
     const marked = host === undefined ? scope.entry : await deps.allocator.mark(scope.entry, { marks, host });
     await deps.allocator.settle(marked, scope.machine.metadata.annotations?.[ANNOTATION.hostKey]);
   }

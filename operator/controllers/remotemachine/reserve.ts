@@ -1,6 +1,7 @@
 /** Phase: the machine gets its host. */
 import { CONDITION, REASON } from '../../../apis/infrastructure/conditions.ts';
 import { hostTopic, poolTopic, type WaitingList } from '../../pool/waiting.ts';
+import { wantedIdentity } from '../../pool/choose.ts';
 import { endpointOf, identityOfMachine } from '../../pool/identity.ts';
 import type { Result } from '../../framework/types.ts';
 import type { MachineDeps } from './deps.ts';
@@ -8,21 +9,23 @@ import type { MachineScope } from './scope.ts';
 
 export async function reserve(deps: MachineDeps, waiting: WaitingList, scope: MachineScope): Promise<Result | undefined> {
   const { spec } = scope.machine;
-  if (spec?.provisionJob !== undefined) {
+  if (spec?.provisionJob !== undefined && spec.providerID === undefined) {
     const message = 'spec.provisionJob is not supported: remove it, and name the SSH key in spec.sshKeyRef';
     scope.fail(CONDITION.HostReserved, { reason: REASON.ProvisionJobNotSupported, message, terminal: true });
     return {};
   }
   const failureDomain = scope.owner?.spec?.failureDomain;
   const startRun = scope.owner?.spec?.bootstrap.dataSecretName !== undefined;
-  const reservation = await deps.allocator.reserve(scope.machine, { failureDomain, startRun });
+  const options = { failureDomain, startRun, clusterName: scope.cluster?.metadata.name };
+  const reservation = await deps.allocator.reserve(scope.machine, options);
   const { namespace, name } = scope.name;
   if (reservation.kind === 'none') {
     const topic =
       reservation.reason === REASON.DuplicateHost
         ? hostTopic(identityOfMachine(scope.machine) ?? '')
         : poolTopic(namespace, spec?.pool ?? '');
-    waiting.wait(topic, { request: { namespace, name }, createdAt: scope.machine.metadata.creationTimestamp, failureDomain });
+    const { creationTimestamp: createdAt } = scope.machine.metadata;
+    waiting.wait(topic, { request: { namespace, name }, createdAt, failureDomain, identity: wantedIdentity(scope.machine) });
     const { reason, message, terminal } = reservation;
     if (spec?.providerID !== undefined) {
       // What runs goes on running; Ready does not fall for it.

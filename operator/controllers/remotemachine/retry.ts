@@ -1,4 +1,5 @@
 /** Phase: a person asks for another run in place of one that failed: the host is cleaned, and the machine gets a new run ID. */
+import { PAUSED_ANNOTATION } from '../../../apis/cluster/types.ts';
 import { CONDITION, REASON } from '../../../apis/infrastructure/conditions.ts';
 import { ANNOTATION, REQUEST } from '../../../apis/infrastructure/group.ts';
 import type { Result } from '../../framework/types.ts';
@@ -31,6 +32,14 @@ export class Retry {
     if (failed === undefined || request !== failed || request !== annotations?.[ANNOTATION.runID]) {
       this.#refuse(scope, request, failed);
       return undefined;
+    }
+    if (scope.entry?.metadata.annotations?.[PAUSED_ANNOTATION] !== undefined) {
+      scope.wait(
+        CONDITION.BootstrapExecSucceeded,
+        REASON.Paused,
+        `PooledRemoteMachine ${scope.entry.metadata.name} is paused: its host is not cleaned`,
+      );
+      return {};
     }
     const cleaning = await this.#cleaning.run(scope, failed);
     if (cleaning.state === 'clean') {

@@ -9,32 +9,23 @@ const finished = (rest: object): Ended => ({
   startedAt: at,
   finishedAt: at,
   exitCode: 0,
-  sentinel: false,
+  sentinel: true,
   outputTail: '',
   ...rest,
 });
 const NEXT = 'Run r-1: delete the Machine, or annotate infrastructure.cluster.x-k8s.io/retry=r-1';
 
-test.each<[string, Ended, boolean, object | undefined]>([
-  ['it succeeded', finished({}), false, undefined],
-  ['it wrote the sentinel', finished({ sentinel: true }), true, undefined],
-  ['a sentinel that nobody speaks of', finished({ sentinel: true }), false, undefined],
+test.each<[string, Ended, object | undefined]>([
+  ['it succeeded', finished({}), undefined],
   [
     'a command failed',
     finished({ exitCode: 3, command: 'runcmd[1]', outputTail: 'why\n' }),
-    true,
     { reason: 'BootstrapFailed', message: `runcmd[1] failed with exit code 3. ${NEXT}. Last output:\nwhy` },
   ],
-  [
-    'no command is known',
-    finished({ exitCode: 1 }),
-    false,
-    { reason: 'BootstrapFailed', message: `The run failed with exit code 1. ${NEXT}` },
-  ],
+  ['no command is known', finished({ exitCode: 1 }), { reason: 'BootstrapFailed', message: `The run failed with exit code 1. ${NEXT}` }],
   [
     'no sentinel',
-    finished({}),
-    true,
+    finished({ sentinel: false }),
     {
       reason: 'SentinelMissing',
       message: `Every command succeeded, but /run/cluster-api/bootstrap-success.complete was not written. ${NEXT}`,
@@ -43,16 +34,30 @@ test.each<[string, Ended, boolean, object | undefined]>([
   [
     'it vanished',
     { phase: 'Vanished', startedAt: at, command: 'runcmd[0]', outputTail: '' },
-    true,
     { reason: 'BootstrapVanished', message: `The run was gone during runcmd[0]: power cut, or killed. ${NEXT}` },
   ],
   [
     'it took too long',
     { phase: 'TimedOut', startedAt: at, command: 'runcmd[0]', outputTail: '' },
-    true,
     { reason: 'BootstrapTimedOut', message: `runcmd[0] did not end in time and was killed. ${NEXT}` },
   ],
-])('%s', (_name, ended, sentinel, failure) => expect(failureOfRun(ended, { runID: 'r-1', sentinel, filter: same })).toEqual(failure));
+  [
+    'its claim is gone',
+    { phase: 'Lost', holder: undefined },
+    {
+      reason: 'ClaimLost',
+      message: `The host no longer has the claim of this machine: look at it before anything else runs there. ${NEXT}`,
+    },
+  ],
+  [
+    'its host is of another run',
+    { phase: 'Lost', holder: { runID: 'x-1', machine: { namespace: 'n', name: 'x', uid: 'u' } } },
+    {
+      reason: 'ClaimLost',
+      message: `The host no longer has the claim of this machine: look at it before anything else runs there. The host is claimed by RemoteMachine n/x, run x-1. ${NEXT}`,
+    },
+  ],
+])('%s', (_name, ended, failure) => expect(failureOfRun(ended, { runID: 'r-1', filter: same })).toEqual(failure));
 
 describe('the last output', () => {
   test('is filtered before it is cut, so that half a secret is never shown', () => {

@@ -2,6 +2,7 @@
 import { REASON, type Reason } from '../../../apis/infrastructure/conditions.ts';
 import { REQUEST } from '../../../apis/infrastructure/group.ts';
 import type { Ended } from '../../runner/execution.ts';
+import { claimedBy } from '../hosts/failure.ts';
 import { TAIL } from '../../runner/protocol.ts';
 
 /** Characters of output in a message: a condition has room for 2,048 in all, and the last lines matter. */
@@ -9,25 +10,27 @@ const SHOWN = 1_200;
 
 export interface Expectations {
   runID: string;
-  /** The bootstrap data speaks of the sentinel file. */
-  sentinel: boolean;
   /** Removes secrets from what the host printed. */
   filter: (text: string) => string;
 }
 
 /** Undefined: it succeeded. */
-export function failureOfRun(ended: Ended, { runID, sentinel, filter }: Expectations): { reason: Reason; message: string } | undefined {
+export function failureOfRun(ended: Ended, { runID, filter }: Expectations): { reason: Reason; message: string } | undefined {
   const failed = (reason: Reason, what: string): { reason: Reason; message: string } => ({
     reason,
-    message: `${what}. Run ${runID}: delete the Machine, or annotate ${REQUEST.retry}=${runID}${lastOutput(ended.outputTail, filter)}`,
+    message: `${what}. Run ${runID}: delete the Machine, or annotate ${REQUEST.retry}=${runID}${'outputTail' in ended ? lastOutput(ended.outputTail, filter) : ''}`,
   });
+  if (ended.phase === 'Lost') {
+    const now = ended.holder === undefined ? '' : `. ${claimedBy(ended.holder)}`;
+    return failed(REASON.ClaimLost, `The host no longer has the claim of this machine: look at it before anything else runs there${now}`);
+  }
   if (ended.phase === 'TimedOut')
     return failed(REASON.BootstrapTimedOut, `${ended.command || 'The run'} did not end in time and was killed`);
   if (ended.phase === 'Vanished') {
     return failed(REASON.BootstrapVanished, `The run was gone during ${ended.command || 'its start'}: power cut, or killed`);
   }
   if (ended.exitCode !== 0) return failed(REASON.BootstrapFailed, `${ended.command ?? 'The run'} failed with exit code ${ended.exitCode}`);
-  if (sentinel && !ended.sentinel) {
+  if (!ended.sentinel) {
     return failed(REASON.SentinelMissing, 'Every command succeeded, but /run/cluster-api/bootstrap-success.complete was not written');
   }
   return undefined;

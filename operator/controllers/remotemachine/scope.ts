@@ -16,6 +16,10 @@ export type MachineStatus = NonNullable<RemoteMachine['status']>;
 /** A phase says `undefined` to go on with the next one, or how the reconcile ends. */
 export type Phase = (scope: MachineScope) => Promise<Result | undefined>;
 
+/** Queued behind others of the same bastion or host, or of all; see the flags --max-connections…. */
+export const AWAITS_CONNECTION =
+  'Waiting until fewer SSH connections are open, in all or through its bastion (--max-connections, --max-connections-per-bastion)';
+
 export class MachineScope {
   /** As last read or written. */
   machine: RemoteMachine;

@@ -30,6 +30,7 @@ const EXPECTED: ReadonlySet<string> = new Set<Reason>([
   REASON.WaitingForBootstrapData,
   REASON.WaitingForHost,
   REASON.WaitingForNode,
+  REASON.WaitingForConnection,
   REASON.WaitingForCleanup,
   REASON.KubeconfigNotFound,
   REASON.Connecting,

@@ -33,7 +33,7 @@ async function sample(file: string, addresses: Record<string, string>, namespace
 const reasonOf = (type: string, reason: string) => (object: AnyObject) => conditionOf(object, type)?.reason === reason;
 
 describe('explicit-machine.yaml', () => {
-  const environment = sharedEnvironment('seed-machine');
+  const environment = sharedEnvironment('samples-machine');
   const name = 'remote-test-0';
   let objects: Objects;
   let host: Host;
@@ -118,7 +118,7 @@ describe('explicit-machine.yaml', () => {
 });
 
 describe('pool.yaml', () => {
-  const environment = sharedEnvironment('seed-pool');
+  const environment = sharedEnvironment('samples-pool');
   const name = 'remote-test-0';
   const cloned = {
     'cluster.x-k8s.io/cloned-from-name': 'remote-test-template',

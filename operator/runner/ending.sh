@@ -1,0 +1,119 @@
+# shellcheck shell=sh disable=SC2154 # variables of runner.sh
+# How a run ends, and what ends with it: goes between runner.sh and the call, or job.sh.
+
+belonging() { # sets pids to what lives of the run: by control group, environment or session
+  pids='' keep=' ' sessions=' '
+  up=$$
+  while [ "$up" -gt 1 ] && process "$up"; do keep="$keep$up " up=$parent; done
+  for job in "$VOLATILE/$run".*.*/alive; do
+    job=${job%/alive}
+    # Nobody else leads a session of that number while it has members.
+    if [ -p "$job/alive" ] && read -r start <"$job/start" && { ! process "${job##*.}" || [ "$birth" = "$start" ]; }; then
+      sessions="$sessions${job##*.} "
+    fi
+  done
+  marked=$(marked_by_environment; grep -lsF "/$UNIT-$run." /proc/[0-9]*/cgroup)
+  marked=" $(printf '%s' "$marked" | tr '\n' ' ') "
+  for entry in /proc/[0-9]*; do
+    id=${entry#/proc/}
+    case $keep in *" $id "*) continue ;; esac
+    process "$id" || continue
+    case "$marked$sessions" in *"/proc/$id/"* | *" $session "*) pids="$pids $id" ;; esac
+  done
+  [ -n "$pids" ]
+}
+
+# One tail names the files before their contents. (Not grep -l: busybox's does not look beyond a NUL.)
+marked_by_environment() {
+  tail -c +1 /proc/[0-9]*/environ 2>/dev/null | tr '\000' '\n' | grep -F -e '==> /proc/' -e "$MARK=/$run/" |
+    while read -r line; do
+      case $line in "$MARK="*) printf '%s\n' "$file" ;; *) file=${line#==> } file=${file% <==} ;; esac
+    done
+}
+
+slay() { # 5 s to end, then 5 s to die
+  begun=$(now) told=' '
+  while belonging; do
+    spent=$(($(now) - begun))
+    [ "$spent" -lt 11 ] || fail StillRunning "processes$pids of run $run would not die"
+    for id in $pids; do
+      case "$told" in
+        *" $id "*) [ "$spent" -lt 6 ] || kill -KILL "$id" 2>/dev/null ;;
+        *) told="$told$id " && kill "$id" 2>/dev/null ;;
+      esac
+    done
+    sleep 0.1 2>/dev/null || sleep 1
+  done
+  rm -rf "$room"/bootstrap/data.* # not that of a cleanup, which another manager may be starting
+}
+
+do_kill() { # RUN
+  if mine "$1"; then slay; fi
+}
+
+do_tidy() { # RUN
+  if mine "$1" && ! alive bootstrap && [ "$pid" != 0 ]; then
+    rm -rf "$room"/bootstrap/data.*
+    [ ! -e "$room/bootstrap/succeeded" ] || rm -f "$room/bootstrap/output"
+  fi
+}
+
+do_clean() { # RUN: answers with the job to follow, or that there is none
+  mine "$1" || { say clean absent; return; }
+  words=$(forbid 2>&1) || {
+    mine "$1" || { say clean absent; return; }
+    fail HostNotWritable "$words"
+  }
+  pid='' # not as load has it: what can't be read may have run
+  { read -r pid _ <"$room/bootstrap/started"; } 2>/dev/null
+  if [ "$pid" = 0 ]; then release && say clean never && return; fi
+  latest
+  if confirmed; then say clean confirmed && return; fi
+  if [ "$last" = 0 ] || ! alive "cleanup-$last"; then
+    slay
+    mine "$1" || { say clean absent; return; } # released by another, who has cleaned
+    [ -d "$room/cleanup" ] || { say clean unknown; return; }
+    rm -f "$room/cleanup-$last/output"
+    last=$((last + 1))
+    launch "cleanup-$last"
+  fi
+  say "clean follow cleanup-$last"
+}
+
+abandon() { # RUN-OR-UID whose claim a person gave up: what lives of it ends with it
+  { read -r uid <"$CLAIM/uid"; } 2>/dev/null || uid=
+  case $1 in "$holder" | "$uid") ;; *) return ;; esac
+  if [ -z "$holder" ] || ! mine "$holder"; then return; fi
+  slay
+  release
+}
+
+forbid() { # the start of a run that was not started yet
+  folder "$room/bootstrap" && text "$room/bootstrap/started.$nonce" '0 0 0' || return
+  ln "$room/bootstrap/started.$nonce" "$room/bootstrap/started" 2>/dev/null || :
+  rm -f "$room/bootstrap/started.$nonce"
+  [ -e "$room/bootstrap/started" ]
+}
+
+latest() { # sets last to the number of the cleanup that was started last, or 0
+  last=0
+  while [ -e "$room/cleanup-$((last + 1))/started" ]; do last=$((last + 1)); done
+}
+
+confirmed() { { read -r code _ <"$room/cleanup-$last/result"; } 2>/dev/null && [ "$code" = 0 ]; }
+
+do_release() { # RUN
+  if mine "$1" && latest && confirmed; then release; fi
+}
+
+release() {
+  gone=$STATE/gone.$nonce
+  words=$(mv "$CLAIM" "$gone" 2>&1) || { [ ! -e "$CLAIM" ] || fail HostNotWritable "$words"; return 0; }
+  read -r holder <"$gone/run"
+  if [ "$holder" != "$run" ]; then place "$gone" "$CLAIM" && return; fi # another's, made since we looked
+  flush "$STATE"
+  for hello in "$VOLATILE/$run".*.hello.*; do
+    [ ! -p "$hello" ] || printf 'released\n' 1<>"$hello"
+  done
+  rm -rf "$gone" "$VOLATILE/$run".*
+}
