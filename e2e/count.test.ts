@@ -3,7 +3,12 @@ import { countOf } from './count.ts';
 const report = (numPassedTests: number, numFailedTests = 0, numRuntimeErrorTestSuites = 0) => ({
   numPassedTests,
   numFailedTests,
+  numPendingTests: 0,
   numRuntimeErrorTestSuites,
+});
+
+test('what was skipped is counted apart', () => {
+  expect(countOf({ ...report(3), numPendingTests: 2 }, true)).toEqual({ passed: 3, failed: 0, skipped: 2 });
 });
 
 test.each([

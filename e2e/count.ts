@@ -2,11 +2,14 @@
 export interface Count {
   passed: number;
   failed: number;
+  skipped?: number;
 }
 
 /** The parts of Jest's --json report that count. */
 export interface JestReport {
   numPassedTests: number;
+  /** Skipped. */
+  numPendingTests: number;
   numFailedTests: number;
   /** Suites that could not even be loaded. */
   numRuntimeErrorTestSuites: number;
@@ -21,5 +24,6 @@ export function countOf(report: JestReport | undefined, success: boolean): Count
   const failed = report.numFailedTests + report.numRuntimeErrorTestSuites;
   // Nothing failed, nothing ran, or an error outside all tests: without success that is a failure of its own.
   const silent = failed === 0 && (!success || report.numPassedTests === 0);
-  return { passed: report.numPassedTests, failed: silent ? 1 : failed };
+  const skipped = report.numPendingTests > 0 && { skipped: report.numPendingTests };
+  return { passed: report.numPassedTests, failed: silent ? 1 : failed, ...skipped };
 }

@@ -64,10 +64,13 @@ const counts = stages.map(([name, run]) => {
   console.log(`\n== ${name}`);
   const start = performance.now();
   const count = run();
-  console.log(`== ${name}: ${count.passed} passed, ${count.failed} failed (${((performance.now() - start) / 1000).toFixed(0)} s)`);
+  const skipped = count.skipped === undefined ? '' : `, ${count.skipped} skipped`;
+  console.log(
+    `== ${name}: ${count.passed} passed, ${count.failed} failed${skipped} (${((performance.now() - start) / 1000).toFixed(0)} s)`,
+  );
   return { name, ...count };
 });
-const sum = (key: keyof Count): number => counts.reduce((total, count) => total + count[key], 0);
+const sum = (key: 'passed' | 'failed'): number => counts.reduce((total, count) => total + count[key], 0);
 const bad = counts.filter(({ failed }) => failed > 0).map(({ name }) => name);
 if (bad.length > 0) console.log(`\nFailed: ${bad.join(', ')}`);
 process.exitCode = sum('failed') > 0 ? 1 : 0;

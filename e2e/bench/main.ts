@@ -8,8 +8,8 @@ import { startEnvironment, type StartedEnvironment } from '../env/environment.ts
 import type { Host } from '../env/hosts.ts';
 import type { Operator } from '../env/operator.ts';
 import { cleanUpAtExit } from '../env/run.ts';
+import { type ApiRequest, requestsOf, summarize } from '../fixtures/audit.ts';
 import { counting, Objects } from '../fixtures/objects.ts';
-import { type ApiRequest, requestsOf, summarize } from './audit.ts';
 import { PlainSSH } from './ssh.ts';
 
 const ROUNDS = 7;
@@ -137,7 +137,7 @@ async function requests(bench: Bench, kind: 'explicit' | 'pool'): Promise<void> 
     bench.figures.push({ ...entry, goal: most === undefined ? '' : String(most), met: most === undefined || found.length <= most });
   };
   add('first sight to ready', between(since, readyAt), goal);
-  add('after ready, once', between(readyAt, idleFrom), undefined);
+  add('what follows on ready, once (none of it is waited for)', between(readyAt, idleFrom), undefined);
   add(`idle for ${IDLE / 1000} s`, between(idleFrom, deletedAt), 0);
   add('deletion to released', between(deletedAt, Infinity), 4);
 }

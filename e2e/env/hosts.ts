@@ -274,9 +274,10 @@ export class Host {
     await this.#must(['/bin/sh', '-c', command]);
   }
 
-  /** Off, and its disk gone. */
+  /** Off, and its disk gone. Its number stays taken: objects that are left somewhere may still name its address. */
   async destroy(): Promise<void> {
     await this.powerCut();
     await rm(this.#folder, { recursive: true, force: true });
+    await mkdir(this.#folder);
   }
 }

@@ -1,4 +1,10 @@
 /** After all suites. */
 import { teardown } from './setup.ts';
 
-export default (): Promise<void> => teardown.stop();
+export default async (): Promise<void> => {
+  try {
+    teardown.judge();
+  } finally {
+    await teardown.stop();
+  }
+};

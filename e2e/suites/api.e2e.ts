@@ -190,11 +190,27 @@ describe('a change', () => {
     ['another providerID', machine(fixed), { spec: { providerID: 'y' } }, /providerID does not change/],
     ['no providerID', machine(fixed), { spec: { providerID: null } }, /providerID does not change/],
     ['no spec at all', machine(fixed), { spec: null }, /providerID does not change/],
-    ['another address, by providerID', machine(fixed), { spec: { address: 'other' } }, /address and port of a provisioned machine/],
-    ['another address, by status', machine({ address: 'h' }, provisioned), { spec: { address: 'x' } }, /address and port of a provisioned/],
+    [
+      'another address, by providerID',
+      machine(fixed),
+      { spec: { address: 'other' } },
+      /address and port do not change once the bootstrap has begun/,
+    ],
+    [
+      'another address, by status',
+      machine({ address: 'h' }, provisioned),
+      { spec: { address: 'x' } },
+      /address and port do not change once/,
+    ],
     ['another address, by v1beta1 status', machine({ address: 'h' }, { ready: true }), { spec: { address: 'x' } }, /address and port/],
-    ['no address', machine({ address: 'h' }, provisioned), { spec: { address: null } }, /address and port of a provisioned machine/],
-    ['another port', machine(fixed), { spec: { port: 23 } }, /address and port of a provisioned machine/],
+    [
+      'another address while the bootstrap runs',
+      machine({ address: 'h' }, { bootstrap: { runID: 'r' } }),
+      { spec: { address: 'x' } },
+      /address and port do not change once/,
+    ],
+    ['no address', machine({ address: 'h' }, provisioned), { spec: { address: null } }, /address and port do not change once/],
+    ['another port', machine(fixed), { spec: { port: 23 } }, /address and port do not change once/],
     ['another pool', machine(fixed), { spec: { pool: 'q' } }, /pool of a provisioned machine/],
     ['no pool', machine(fixed), { spec: { pool: null } }, /pool of a provisioned machine/],
     ['a pool', machine({ address: 'h' }, provisioned), { spec: { pool: 'q' } }, /pool of a provisioned machine/],
@@ -210,7 +226,7 @@ describe('a change', () => {
   test('is refused in v1beta1 as in v1beta2', async () => {
     const [, name = ''] = (await create(machine(fixed))).split('/');
     const old = await patch(`remotemachines.v1beta1.${GROUP}/${name}`, { spec: { address: 'other' } });
-    expect(old.stderr).toMatch(/address and port of a provisioned machine/);
+    expect(old.stderr).toMatch(/address and port do not change once/);
   });
 
   test('of an entry that was given back is taken again', async () => {

@@ -117,9 +117,25 @@ describe('bootstrap data', () => {
     ),
     Ignition: terminal('ignition', data('{}', 'ignition'), 'BootstrapFormatUnsupported', 'cloud-config'),
     PowerShell: terminal('powershell', data('#ps1_sysnative\n'), 'BootstrapFormatUnsupported', 'PowerShell'),
+    'data that is no use does not hold up the deletion': async () => {
+      await terminal('useless', data('#cloud-config\n- list\n'), 'BootstrapDataInvalid')();
+      await environment().client.delete(objects.clusterRef('Machine', 'useless'));
+      await environment().client.waitForGone(machine('useless'));
+    },
+    'data that is corrected runs once the machine is looked at again': async () => {
+      const host = await start('corrected', '#cloud-config\nno_such_module: 1\n');
+      const says = ['no_such_module (line 2)'];
+      const type = 'BootstrapExecSucceeded';
+      await reports.expect('corrected', { type, status: 'False', reason: 'BootstrapKeyUnsupported', says, ready: 'False' });
+      await environment().client.apply(objects.bootstrapData('corrected', counting()));
+      await annotate('corrected', { 'e2e/look': 'again' });
+      await reports.ready('corrected');
+      expect(await runsOf(host)).toBe(1);
+    },
     'duplicate keys work, with a warning': async () => {
       const host = await start('duplicate', `#cloud-config\nruncmd:\n- touch /first\n${counting().replace('#cloud-config\n', '')}`);
-      await reports.ready('duplicate');
+      const ready = await reports.ready('duplicate');
+      expect(conditionOf(ready, 'BootstrapExecSucceeded')?.message).toMatch(/succeeded\. Its data: runcmd \(line 10\): /);
       expect(await runsOf(host)).toBe(1);
       expect(await host.exists('/first')).toBe(false);
       const { type, note } = await reports.event('duplicate', 'DuplicateKey');

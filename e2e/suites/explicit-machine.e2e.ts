@@ -24,6 +24,7 @@ test('runs its bootstrap data once, reports, and cleans up', async () => {
     addresses: [{ type: 'ExternalIP', address: host.address }],
   });
   expect(await runsOf(host)).toBe(1);
+  expect(await host.readFile('/etc/e2e/config')).toBe('written by write_files\n');
   expect(await host.stat('/etc/e2e/config')).toMatchObject({ owner: 'root', group: 'root', mode: '640' });
   await client.waitFor(objects.clusterRef('Machine', 'one-0'), ({ status }) => status?.['phase'] === 'Provisioned');
   await client.delete(objects.clusterRef('Machine', 'one-0'));

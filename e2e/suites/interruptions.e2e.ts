@@ -32,7 +32,7 @@ const letGo = (name: string, path: string) => host(name).exec(`touch ${path}`);
 beforeAll(async () => {
   const { client, namespace, createHost } = environment();
   objects = new Objects(namespace);
-  const names = ['killed', 'followed', 'unseen', 'cleaned', 'dark'];
+  const names = ['stopped', 'paused', 'killed', 'followed', 'unseen', 'cleaned', 'dark'];
   const made = await Promise.all(names.map(async (name) => [name, await createHost()] as const));
   hosts = Object.fromEntries(made);
   await startOperator();
@@ -49,6 +49,35 @@ async function expectGone(name: string): Promise<void> {
   expect(await historyOf(host(name))).toEqual([expect.stringMatching(`^run ${name}-`), 'clean']);
   expect(await isCleaned(host(name))).toBe(true);
 }
+
+test('an operator that is told to stop ends in seconds, and the next one follows what it left running', async () => {
+  const { client } = environment();
+  const metrics = await operator.metrics();
+  expect(metrics).toMatch(/^controller_runtime_reconcile_total\{controller="remotemachine",result="success"\} [1-9]/m);
+  const started = performance.now();
+  expect(await operator.stop()).toBe(0);
+  expect(performance.now() - started).toBeLessThan(10_000);
+  expect(await historyOf(host('stopped'))).toEqual([expect.stringMatching('^run stopped-')]);
+  await letGo('stopped', RUN);
+  await waitForFile(host('stopped'), '/run/cluster-api/bootstrap-success.complete');
+  await startOperator();
+  await client.waitForCondition(machine('stopped'), 'Ready');
+  expect(await historyOf(host('stopped'))).toHaveLength(1);
+});
+
+test('a machine that is paused in the middle of its run: the run goes on, and is followed again afterwards', async () => {
+  const { client } = environment();
+  const pause = (paused: string | null) =>
+    client.patch(machine('paused'), { metadata: { annotations: { 'cluster.x-k8s.io/paused': paused } } });
+  await pause('');
+  await client.waitForCondition(machine('paused'), 'Paused');
+  await letGo('paused', RUN);
+  await waitForFile(host('paused'), '/run/cluster-api/bootstrap-success.complete');
+  expect(conditionOf(await client.get(machine('paused')), 'Ready')?.status).toBe('Unknown');
+  await pause(null);
+  await client.waitForCondition(machine('paused'), 'Ready');
+  expect(await historyOf(host('paused'))).toHaveLength(1);
+});
 
 test('a machine that is deleted in the middle of its run: the run is killed, and only then the host cleaned', async () => {
   const { client } = environment();

@@ -104,6 +104,11 @@ export class Allocator {
     return this.#bind(machine, choice.entry, { ...options, startRun: true }, mark);
   }
 
+  /** Whether it is certain that nothing was ever sent to a host for the machine. */
+  isUntouched(machine: RemoteMachine): boolean {
+    return this.#touched(machine) === 'no';
+  }
+
   /** The machine is gone. */
   forget(uid: string): void {
     this.#bindings.delete(uid);
@@ -301,7 +306,12 @@ export class Allocator {
 
   /** The machine has its host, and what it may lack of it. */
   async #settled(machine: RemoteMachine, entry: PooledRemoteMachine | undefined, options: ReserveOptions): Promise<Reservation> {
-    return { kind: 'reserved', machine: await this.#change(machine, { to: entry, startRun: options.startRun }), entry };
+    const changed = await this.#change(machine, { to: entry, startRun: options.startRun });
+    const { annotations, uid } = machine.metadata;
+    // Whoever writes the run ID knows that nothing was sent before.
+    if (annotations?.[ANNOTATION.runID] !== changed.metadata.annotations?.[ANNOTATION.runID])
+      this.#bindings.set(uid, { key: `${namespaceOf(machine)}/${annotations?.[ANNOTATION.poolEntry] ?? ''}`, isTouched: false });
+    return { kind: 'reserved', machine: changed, entry };
   }
 
   async #change(machine: RemoteMachine, change: HostChange): Promise<RemoteMachine> {

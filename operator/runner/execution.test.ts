@@ -8,7 +8,7 @@ const STARTED = new Date('2026-01-01T00:00:00Z');
 const ACCESS = { target: {}, privilege: 'none' } as unknown as HostAccess;
 
 /** A host that claims, starts and finishes at once; the order of what it was asked. */
-function host(verbs: object = {}): { executor: Executor; asked: string[] } {
+function host(verbs: object | ((signal: AbortSignal) => object) = {}): { executor: Executor; asked: string[] } {
   const asked: string[] = [];
   const connection = { hostKey: HOST_KEY, close: () => Promise.resolve(void asked.push('close')) } as unknown as Connection;
   const verb =
@@ -16,15 +16,23 @@ function host(verbs: object = {}): { executor: Executor; asked: string[] } {
     (): Promise<T> =>
       Promise.resolve((asked.push(name), answer));
   const finished = { phase: 'Finished', startedAt: STARTED, finishedAt: STARTED, exitCode: 0, sentinel: true, outputTail: '' } as const;
-  const runner = {
+  const usual = {
     claim: verb('claim', { facts: {}, state: { phase: 'Claimed' as const } }),
     start: verb('start', undefined),
     follow: verb('follow', finished),
     tidy: verb('tidy', undefined),
-    ...verbs,
-  } as unknown as Runner;
+  };
+  const runner = (signal: AbortSignal): Runner =>
+    ({ ...usual, ...(typeof verbs === 'function' ? (verbs as (signal: AbortSignal) => object)(signal) : verbs) }) as unknown as Runner;
   const dialer: Dialer = { connect: () => Promise.resolve(connection) };
-  return { executor: new Executor(dialer, () => runner, { timeout: 1, keepalive: 1, legacyAlgorithms: false }), asked };
+  return {
+    executor: new Executor(dialer, (_connection, _privilege, signal) => runner(signal), {
+      timeout: 1,
+      keepalive: 1,
+      legacyAlgorithms: false,
+    }),
+    asked,
+  };
 }
 
 const request = (committed: Promise<void>): BootstrapRequest => ({
@@ -131,5 +139,35 @@ describe('a host that another operator bootstrapped', () => {
     });
     await executor.reclaim(ACCESS, isOurs, work(), adoption);
     expect([...asked, ...cleaned]).toEqual(['close', 'clean']);
+  });
+});
+
+describe('a run that has had its time', () => {
+  const running = { phase: 'Running', startedAt: STARTED, age: 99, command: 'runcmd[1]' };
+  const finished = (exitCode: number) => ({
+    phase: 'Finished',
+    startedAt: STARTED,
+    finishedAt: STARTED,
+    exitCode,
+    sentinel: true,
+    outputTail: 'o',
+  });
+  const timedOut = { phase: 'TimedOut', startedAt: STARTED, command: 'runcmd[1]', outputTail: 'o' };
+
+  test.each([
+    ['was killed', [running, { phase: 'Vanished', startedAt: STARTED, command: 'c', outputTail: 'o' }], timedOut],
+    ['failed by being killed', [running, finished(143)], timedOut],
+    ['succeeded just before', [running, finished(0)], finished(0)],
+    ['had failed by then', [finished(3)], finished(3)],
+  ])('and %s', async (_name, states, expected) => {
+    const answers = [...states];
+    const { executor } = host((signal: AbortSignal) => ({
+      claim: () => Promise.resolve({ facts: {}, state: running }),
+      inspect: () => Promise.resolve({ facts: {}, state: answers.shift(), holder: undefined }),
+      follow: () => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))),
+      kill: () => Promise.resolve(),
+    }));
+    const { ended } = await executor.bootstrap(ACCESS, { ...request(at), timeout: 100 }, work());
+    expect(ended).toEqual(expected);
   });
 });

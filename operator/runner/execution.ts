@@ -191,17 +191,17 @@ export class Executor {
   }
 
   async #timedOut(runner: ReturnType<RunnerFactory>, runID: string): Promise<Ended> {
-    const { state: alive } = await runner.inspect(runID);
+    const { state: before } = await runner.inspect(runID);
+    if (before?.phase === 'Finished') return before;
     await runner.kill(runID);
-    const { state: dead } = await runner.inspect(runID);
-    // It may have ended by itself meanwhile.
-    if (dead?.phase === 'Finished') return dead;
-    const command = alive?.phase === 'Running' ? alive.command : '';
+    const { state: after } = await runner.inspect(runID);
+    // It may have succeeded in between; if it failed, that is our doing.
+    if (after?.phase === 'Finished' && after.exitCode === 0) return after;
     return {
       phase: 'TimedOut',
-      startedAt: dead?.phase === 'Vanished' ? dead.startedAt : new Date(),
-      command,
-      outputTail: dead?.phase === 'Vanished' ? dead.outputTail : '',
+      startedAt: after !== undefined && 'startedAt' in after ? after.startedAt : new Date(),
+      command: before?.phase === 'Running' ? before.command : '',
+      outputTail: after !== undefined && 'outputTail' in after ? after.outputTail : '',
     };
   }
 }

@@ -38,6 +38,8 @@ export interface About {
   spec?: ConnectionSpec | undefined;
   /** Name of the bootstrap Secret. */
   dataSecret?: string | undefined;
+  /** Takes secrets out of what the host said; not set: what looks like one. */
+  filter?: ((words: string) => string) | undefined;
 }
 
 /** Met before anything was sent to the host's shell, so that another host may be tried in its place. */
@@ -60,9 +62,11 @@ const KEY: ReadonlySet<SSHErrorReason> = new Set<SSHErrorReason>(['InvalidPrivat
  * Terminal are bootstrap data that can't be honoured and (decided where the run's end is read) a run that failed.
  */
 export function failureOf(error: unknown, about?: About): Failure {
+  const filter = about?.filter ?? withoutTokens;
   const transient = (reason: Reason, message: string, concerns: Concern): Failure => ({ reason, message, terminal: false, concerns });
-  if (error instanceof SSHError) return transient(error.reason, withoutTokens(keyed(error, about)), 'access');
-  if (error instanceof RunnerError) return transient(error.reason, withoutTokens(onHost(error, about)), 'host');
+  if (error instanceof SSHError)
+    return transient(error.reason, KEY.has(error.reason) ? keyed(error, about) : filter(error.message), 'access');
+  if (error instanceof RunnerError) return transient(error.reason, filter(onHost(error, about)), 'host');
   if (error instanceof InputError) return transient(error.reason, error.message, error.concerns);
   if (error instanceof BootstrapDataError) {
     const secret = about?.dataSecret === undefined ? '' : `Bootstrap Secret ${about.namespace}/${about.dataSecret}: `;
@@ -80,7 +84,7 @@ const withoutTokens = secretFilter([]);
 /** A fault of a key names the Secret that holds it. */
 function keyed(error: SSHError, about: About | undefined): string {
   const spec = about?.spec;
-  if (spec === undefined || !KEY.has(error.reason)) return error.message;
+  if (spec === undefined) return error.message;
   const bastion = spec.bastions?.find((hop) => endpointOf(hop) === error.hop.toLowerCase());
   const name = bastion?.sshKeyRef?.name ?? spec.sshKeyRef?.name;
   return name === undefined ? error.message : `Secret ${about?.namespace ?? ''}/${name}: ${error.message}`;

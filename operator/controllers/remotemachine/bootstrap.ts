@@ -218,9 +218,9 @@ export class Bootstrap {
   /** Transient failures are tried again with backoff, on another host where nothing was left on this one. */
   async #failed(scope: MachineScope, error: unknown): Promise<Result> {
     const spec = hostSpecOf(scope.machine.spec, scope.entry);
-    const about = { namespace: scope.name.namespace, spec, dataSecret: scope.owner?.spec?.bootstrap.dataSecretName };
-    const told = failureOf(error, about);
-    const failure = { ...told, message: this.#running.get(scope.uid)?.filter.words(told.message) ?? told.message };
+    const dataSecret = scope.owner?.spec?.bootstrap.dataSecretName;
+    const filter = this.#running.get(scope.uid)?.filter.words;
+    const failure = failureOf(error, { namespace: scope.name.namespace, spec, dataSecret, filter });
     if (failure.reason === REASON.InternalError) scope.log.error('an attempt failed', { error });
     if (failure.terminal) {
       report(scope, failure);

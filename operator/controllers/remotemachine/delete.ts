@@ -42,8 +42,9 @@ export class Deletion {
     scope.entry = this.#deps.allocator.entryOf(scope.machine);
     const runID = scope.machine.metadata.annotations?.[ANNOTATION.runID];
     const spec = hostSpecOf(scope.machine.spec, scope.entry);
-    // The run ID is written before the first contact: without it nothing of ours is on any host.
-    const untouched = runID === undefined && !isOfAnotherOperator(scope);
+    // What is about to connect must not, before it is asked whether anything has.
+    if (runID !== undefined && this.#deps.tasks.peek(scope.task)?.id === runID) await this.#deps.tasks.abort(scope.task);
+    const untouched = this.#deps.allocator.isUntouched(scope.machine) && !isOfAnotherOperator(scope);
     if (untouched || spec === undefined) return this.#finish(scope, [mark('True', REASON.NeverClaimed, 'Nothing was done on the host')]);
     if (scope.entry?.metadata.annotations?.[PAUSED_ANNOTATION] !== undefined) return this.#entryPaused(scope, scope.entry);
     return this.#clean(scope, runID ?? (await this.#adopt(scope)));

@@ -31,8 +31,8 @@ test.each([
 
 test.each(['ntp: {enabled: false, servers: [a]}'])('%s: nothing to do', (yaml) => expect(namesOf(yaml)).toEqual([]));
 
-test('shellcheck finds nothing in the scripts', () => {
-  if (spawnSync('shellcheck', ['--version']).status !== 0) return;
+const hasShellcheck = spawnSync('shellcheck', ['--version']).status === 0;
+(hasShellcheck ? test : test.skip)('shellcheck finds nothing in the scripts', () => {
   for (const yaml of ['hostname: a\nmanage_etc_hosts: localhost', 'ntp: {servers: [a]}', 'ntp:', 'ntp: {ntp_client: chrony}']) {
     for (const { script } of commandsOf(yaml)) {
       expect(spawnSync('shellcheck', ['--shell=sh', '-'], { input: script, encoding: 'utf8' }).stdout).toBe('');

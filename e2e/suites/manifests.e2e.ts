@@ -1,10 +1,11 @@
 /** The kustomize bases, as kubectl builds them. */
-import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import type { z } from 'zod';
-import { KINDS } from './kinds.ts';
+import { KINDS } from '../../apis/generate/kinds.ts';
+import { findPrograms } from '../env/binaries.ts';
+import { must } from '../env/command.ts';
 
 const manifests = path.join(__dirname, '../../manifests');
 
@@ -16,18 +17,28 @@ interface Manifest {
 }
 
 const parse = (text: string): Manifest[] => parseAllDocuments(text).map((document) => document.toJS() as Manifest);
-const build = (base: string): Manifest[] => parse(execFileSync('kubectl', ['kustomize', path.join(manifests, base)], { encoding: 'utf8' }));
+async function build(base: string): Promise<Manifest[]> {
+  const { kubectl } = await findPrograms(['kubectl'], () => undefined);
+  return parse(await must(kubectl, ['kustomize', path.join(manifests, base)]));
+}
 const names = (objects: Manifest[]): string[] => objects.map(({ kind, metadata }) => `${kind}/${metadata.name}`).sort();
 
-test.each(['crds', 'rbac', 'manager', 'policy'])('%s builds, and default holds all of it', (base) => {
-  const objects = build(base);
+test.each(['crds', 'rbac', 'manager', 'policy'])('%s builds, and default holds all of it', async (base) => {
+  const objects = await build(base);
   expect(objects.length).toBeGreaterThan(0);
-  expect(names(build('default'))).toEqual(expect.arrayContaining(names(objects)));
+  expect(names(await build('default'))).toEqual(expect.arrayContaining(names(objects)));
 });
 
 describe('default', () => {
-  const objects = build('default');
-  const find = (kind: string): Manifest => objects.find((object) => object.kind === kind)!;
+  let objects: Manifest[];
+  beforeAll(async () => {
+    objects = await build('default');
+  });
+  const find = (kind: string): Manifest => {
+    const found = objects.find((object) => object.kind === kind);
+    if (found === undefined) throw new Error(`there is no ${kind}`);
+    return found;
+  };
 
   test('is one namespace and labels everything for clusterctl', () => {
     const namespaces = objects.filter(({ kind }) => kind === 'Namespace');
@@ -76,7 +87,7 @@ describe('default', () => {
     expect(template.spec.serviceAccountName).toBe(find('ServiceAccount').metadata.name);
     expect(template.spec.securityContext).toMatchObject({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } });
     expect(template.spec.containers.map(({ name }) => name)).toEqual(['manager']);
-    expect(template.spec.containers[0]!.securityContext).toEqual({
+    expect(template.spec.containers[0]?.securityContext).toEqual({
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
       capabilities: { drop: ['ALL'] },
@@ -96,7 +107,7 @@ describe('samples', () => {
     '%s: %s %s is accepted whole',
     (...row) => {
       const object = row[3];
-      const spec = KINDS.find(({ kind }) => kind === object.kind)!.spec as z.ZodObject;
+      const spec = KINDS.find(({ kind }) => kind === object.kind)?.spec as z.ZodObject;
       // The API server drops a null, such as the samples' `spec:`, before it validates.
       expect(deepStrict(spec, object.spec ?? {})).toEqual([]);
     },
@@ -107,7 +118,7 @@ describe('samples', () => {
       objects.filter(({ object }) => object.kind === 'Secret').map(({ object }) => [object.metadata.name, object.metadata.labels ?? {}]),
     );
     const referred = own.flatMap(({ object }) =>
-      [...JSON.stringify(object).matchAll(/"sshKeyRef":\{"name":"([^"]+)"\}/g)].map((match) => match[1]!),
+      [...JSON.stringify(object).matchAll(/"sshKeyRef":\{"name":"([^"]+)"\}/g)].map((match) => match[1] ?? ''),
     );
     expect(referred.length).toBeGreaterThan(0);
     for (const name of referred) expect({ name, ...secrets.get(name) }).toMatchObject({ name, 'clusterctl.cluster.x-k8s.io/move': '' });
