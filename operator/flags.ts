@@ -33,6 +33,17 @@ function duration(text: string): number {
   return value;
 }
 
+function positiveDuration(text: string): number {
+  const value = duration(text);
+  if (value === 0) throw new InvalidArgumentError('a duration above 0 is expected');
+  return value;
+}
+
+/** Its value in ms, and how it is shown. */
+function defaultDuration(text: string): [number, string] {
+  return [duration(text), text];
+}
+
 function count(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('a whole number is expected');
@@ -50,28 +61,33 @@ export function parseFlags(argv: readonly string[], version: string): Flags {
   const command = new Command('manager')
     .description('Cluster API infrastructure provider for machines that already exist and are reached over SSH.')
     .version(version)
-    .option('--kubeconfig <file>', 'kubeconfig of the management cluster; not set: KUBECONFIG, else the service account of the pod')
+    .option(
+      '--kubeconfig <file>',
+      'kubeconfig of the management cluster; not set: KUBECONFIG, ~/.kube/config, else the service account of the pod',
+    )
     .option('--namespace <name>', 'namespace to watch; not set: all')
     .option('--watch-filter <value>', 'only objects whose label cluster.x-k8s.io/watch-filter has this value')
     .option('--leader-elect', 'lead by a Lease before doing anything', false)
     .option('--leader-election-namespace <name>', 'namespace of the Lease; not set: the namespace of the pod')
     .option('--health-addr <address>', 'address of /healthz and /readyz', ':9440')
-    .option('--diagnostics-address <address>', 'address of /metrics', ':8443')
+    .option('--diagnostics-address <address>', 'address of /metrics, which are served with --insecure-diagnostics only', ':8443')
     .option('--insecure-diagnostics', 'serve /metrics without TLS and authentication', false)
     .option('--concurrency <n>', 'objects of a kind that are reconciled at once', positive, 10)
-    .option(
-      '--bootstrap-timeout <duration>',
-      'longest time of a bootstrap; annotation bootstrap-timeout overrides it',
-      duration,
-      duration('1h'),
+    .addOption(
+      new Option('--bootstrap-timeout <duration>', 'longest time of a bootstrap; annotation bootstrap-timeout overrides it')
+        .argParser(positiveDuration)
+        .default(...defaultDuration('1h')),
     )
-    .option(
-      '--cleanup-deadline <duration>',
-      'time after which a machine goes although its host could not be cleaned; 0 is never',
-      duration,
-      duration('10m'),
+    .addOption(
+      new Option('--cleanup-deadline <duration>', 'time after which a machine goes although its host could not be cleaned; 0 is never')
+        .argParser(duration)
+        .default(...defaultDuration('10m')),
     )
-    .option('--ssh-connect-timeout <duration>', 'longest time for connecting to one host or bastion', duration, duration('20s'))
+    .addOption(
+      new Option('--ssh-connect-timeout <duration>', 'longest time for connecting to one host or bastion')
+        .argParser(positiveDuration)
+        .default(...defaultDuration('20s')),
+    )
     .option('--max-connections <n>', 'SSH connections at once', positive, 2_000)
     .option('--max-connections-per-host <n>', 'SSH connections to one host at once', positive, 2)
     .option('--max-connections-per-bastion <n>', 'SSH connections through one bastion at once', positive, 100)

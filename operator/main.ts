@@ -74,19 +74,29 @@ function podNamespace(): string | undefined {
   }
 }
 
-async function build(flags: Flags, log: Logger): Promise<RemoteOperator> {
-  const config = loadKubeConfig(flags.kubeconfig);
-  const metrics = createMetrics();
-  const client = new ApiClient({ access: serverAccess(config), version: VERSION, log, metrics });
-  const resources = await clusterResources(client, AbortSignal.timeout(60_000));
+/** What everything else stands on. */
+interface Foundation {
+  flags: Flags;
+  log: Logger;
+  client: ApiClient;
+  metrics: ReturnType<typeof createMetrics>;
+  resources: { clusters: Resource; owners: Resource };
+}
 
+/** One cache a kind, each fed by a list and a watch of its own. */
+function createCaches({ client, log, flags, resources }: Foundation) {
   const informer = { client, log, namespace: flags.namespace };
-  const machines = new Informer<RemoteMachine>({ ...informer, resource: REMOTE_MACHINES, indexers: MACHINE_INDEXES });
-  const entries = new Informer<PooledRemoteMachine>({ ...informer, resource: POOLED_REMOTE_MACHINES, indexers: ENTRY_INDEXES });
-  const remoteClusters = new Informer<RemoteCluster>({ ...informer, resource: REMOTE_CLUSTERS });
-  const owners = new Informer<Machine>({ ...informer, resource: resources.owners });
-  const clusters = new Informer<Cluster>({ ...informer, resource: resources.clusters, indexers: CLUSTER_INDEXES });
+  return {
+    machines: new Informer<RemoteMachine>({ ...informer, resource: REMOTE_MACHINES, indexers: MACHINE_INDEXES }),
+    entries: new Informer<PooledRemoteMachine>({ ...informer, resource: POOLED_REMOTE_MACHINES, indexers: ENTRY_INDEXES }),
+    remoteClusters: new Informer<RemoteCluster>({ ...informer, resource: REMOTE_CLUSTERS }),
+    owners: new Informer<Machine>({ ...informer, resource: resources.owners }),
+    clusters: new Informer<Cluster>({ ...informer, resource: resources.clusters, indexers: CLUSTER_INDEXES }),
+  };
+}
 
+/** What goes on over SSH and in workload clusters; its progress enqueues the object that it is of. */
+function createWork({ client, log, flags }: Foundation) {
   const queues = new Map<TaskOwner, (request: Request) => void>();
   const tasks = new BackgroundTasks<Progress, HostOutcome>({
     slots: slotsOf(flags),
@@ -95,15 +105,27 @@ async function build(flags: Flags, log: Logger): Promise<RemoteOperator> {
       queues.get(owner)?.(request);
     },
   });
-  const { sshConnectTimeout: timeout, sshLegacyAlgorithms: legacyAlgorithms, watchFilter } = flags;
+  const { sshConnectTimeout: timeout, sshLegacyAlgorithms: legacyAlgorithms } = flags;
   const executor = new Executor(new SSHDialer(), createRunner, { timeout, keepalive: KEEPALIVE, legacyAlgorithms });
-  const events = new EventSink({ client, log, instance: hostname() });
-  const allocator = new Allocator(client, entries, machines);
-  const access = new AccessReader(client);
-  const nodes = new WorkloadNodes(client, workloadConnector(VERSION, log), log);
-  const common = { client, machines, entries, clusters, allocator, access, executor, tasks, events };
+  return { queues, tasks, executor, nodes: new WorkloadNodes(client, workloadConnector(VERSION, log), log) };
+}
 
-  const machineReconciler = new RemoteMachineReconciler({
+type Caches = ReturnType<typeof createCaches>;
+type Work = ReturnType<typeof createWork>;
+
+/** A controller a kind, told of the changes that concern it. */
+function createControllers(
+  foundation: Foundation,
+  caches: Caches,
+  { queues, tasks, executor, nodes }: Work,
+  events: EventSink,
+): Controller[] {
+  const { client, log, flags, metrics, resources } = foundation;
+  const { machines, entries, remoteClusters, owners, clusters } = caches;
+  const allocator = new Allocator(client, entries, machines);
+  const common = { client, machines, entries, clusters, allocator, access: new AccessReader(client), executor, tasks, events };
+  const { watchFilter } = flags;
+  const ofMachine = new RemoteMachineReconciler({
     ...common,
     owners,
     ownerResource: resources.owners,
@@ -111,43 +133,54 @@ async function build(flags: Flags, log: Logger): Promise<RemoteOperator> {
     settings: { ...flags, watchFilter },
     log,
   });
-  const entryReconciler = new PooledRemoteMachineReconciler({ ...common, clusterResource: resources.clusters, watchFilter });
-  const clusterReconciler = new RemoteClusterReconciler({ client, remoteClusters, clusters, events, watchFilter });
+  const ofEntry = new PooledRemoteMachineReconciler({ ...common, clusterResource: resources.clusters, watchFilter });
+  const ofCluster = new RemoteClusterReconciler({ client, remoteClusters, clusters, events, watchFilter });
   const controller = (name: string, reconciler: Reconciler): Controller =>
     new Controller({ name, reconciler, concurrency: flags.concurrency, log, metrics });
-  const ofMachines = controller('remotemachine', machineReconciler);
-  const ofEntries = controller('pooledremotemachine', entryReconciler);
-  const ofClusters = controller('remotecluster', clusterReconciler);
-  queues.set('machine', (request) => ofMachines.queue.add(request));
-  queues.set('entry', (request) => ofEntries.queue.add(request));
-  nodes.enqueue = (request) => ofMachines.queue.add(request);
+  const [forMachines, forEntries, forClusters] = [
+    controller('remotemachine', ofMachine),
+    controller('pooledremotemachine', ofEntry),
+    controller('remotecluster', ofCluster),
+  ];
+  queues.set('machine', (request) => forMachines.queue.add(request));
+  queues.set('entry', (request) => forEntries.queue.add(request));
+  nodes.enqueue = (request) => forMachines.queue.add(request);
 
-  const onMachine = machineReconciler.watch(ofMachines.queue);
-  const onEntry = entryReconciler.watch(ofEntries.queue);
-  const onCluster = clusterReconciler.watch(ofClusters.queue);
-  machines.onChange(onMachine.machines);
-  machines.onChange(onEntry.machines);
-  entries.onChange(onMachine.entries);
-  entries.onChange(onEntry.entries);
+  const onMachine = ofMachine.watch(forMachines.queue);
+  const onEntry = ofEntry.watch(forEntries.queue);
+  const onCluster = ofCluster.watch(forClusters.queue);
+  for (const handler of [onMachine.machines, onEntry.machines]) machines.onChange(handler);
+  for (const handler of [onMachine.entries, onEntry.entries]) entries.onChange(handler);
+  for (const handler of [onMachine.clusters, onEntry.clusters, onCluster.clusters]) clusters.onChange(handler);
   owners.onChange(onMachine.owners);
-  clusters.onChange(onMachine.clusters);
-  clusters.onChange(onEntry.clusters);
-  clusters.onChange(onCluster.clusters);
   remoteClusters.onChange(onCluster.remoteClusters);
+  return [forMachines, forEntries, forClusters];
+}
 
+async function build(flags: Flags, log: Logger): Promise<RemoteOperator> {
+  const config = loadKubeConfig(flags.kubeconfig);
+  const metrics = createMetrics();
+  const client = new ApiClient({ access: serverAccess(config), version: VERSION, log, metrics });
+  const resources = await clusterResources(client, AbortSignal.timeout(60_000));
+  const foundation = { flags, log, client, metrics, resources };
+  const caches = createCaches(foundation);
+  const work = createWork(foundation);
+  const events = new EventSink({ client, log, instance: hostname() });
   const lease = leaderElection(flags, client, log, metrics);
+  if (!flags.insecureDiagnostics)
+    log.info('metrics are not served: that takes --insecure-diagnostics', { address: flags.diagnosticsAddress });
   const diagnostics = flags.insecureDiagnostics ? { diagnostics: { address: flags.diagnosticsAddress, registry: metrics.registry } } : {};
   return new RemoteOperator({
     config,
     log,
-    informers: [machines, entries, remoteClusters, owners, clusters],
-    controllers: [ofMachines, ofEntries, ofClusters],
+    informers: Object.values(caches),
+    controllers: createControllers(foundation, caches, work, events),
     ...(lease && { leaderElection: lease }),
     health: new HealthServer({ address: flags.healthAddr, ...diagnostics, log }),
     cleanups: [
-      () => tasks.shutDown(),
+      () => work.tasks.shutDown(),
       () => {
-        nodes.shutDown();
+        work.nodes.shutDown();
         return events.drain(3_000);
       },
     ],

@@ -12,12 +12,12 @@ const TIMEOUT = 10_000;
 
 export const workloadConnector =
   (version: string, log: Logger): WorkloadConnect =>
-  (kubeconfig, onChange) => {
+  (kubeconfig, { changed, failing }) => {
     const access = serverAccess(parseKubeConfig(kubeconfig));
     const client = new ApiClient({ access, version, log, timeout: TIMEOUT });
-    const nodes = new Informer<Node>({ client, resource: NODES, log });
+    const nodes = new Informer<Node>({ client, resource: NODES, log, onFailing: failing });
     const stop = new AbortController();
-    nodes.onChange(onChange);
+    nodes.onChange(changed);
     void nodes.run(stop.signal);
     return {
       server: access.server,

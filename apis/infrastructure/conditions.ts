@@ -5,7 +5,7 @@ const types = {
   Ready: {
     kinds: ['RemoteCluster', 'RemoteMachine', 'PooledRemoteMachine'],
     means:
-      'The summary. RemoteMachine: provisioned; Unknown while something is awaited or running, False only for a terminal failure. Entry: can be handed out or serves its machine.',
+      'The summary. RemoteMachine: provisioned; Unknown while something is awaited or running, False where it takes a person to go on. Entry: can be handed out or serves its machine.',
   },
   HostReserved: { kinds: ['RemoteMachine'], means: 'The machine has a host: its own address, or an entry of its pool.' },
   HostReachable: { kinds: ['RemoteMachine'], means: 'The last contact over SSH succeeded.' },
@@ -140,7 +140,11 @@ const reasons = {
     action:
       'If the host was set up anew, annotate infrastructure.cluster.x-k8s.io/accept-host-key=<new fingerprint>; else someone may be in between.',
   },
-  HostKeyUnknown: { means: 'The known hosts have no key for this host.', action: 'Add it to the object that knownHostsRef names.' },
+  HostKeyUnknown: {
+    means:
+      'Nothing says which key the host or bastion has: the known hosts lack it, a bastion has no hostKeys, or an entry of hostKeys can not be read.',
+    action: 'Add or correct it in hostKeys, or in the object that knownHostsRef names.',
+  },
   AuthenticationFailed: { means: 'The host refuses the user or the key.', action: "Put the public key in the user's authorized_keys." },
   SudoPasswordRequired: { means: 'sudo asks for a password.', action: 'Give the user NOPASSWD rights in sudoers.' },
   SudoUnavailable: { means: 'sudo is not installed on the host.', action: 'Install it, or log in as root without useSudo.' },
@@ -159,8 +163,10 @@ const reasons = {
     action: 'Let that one be deleted, or clean the host by hand and remove /var/lib/cluster-api-provider-remote/claim.',
   },
   ClaimLost: {
-    means: 'The host no longer has the claim of this machine: someone removed it, or the host was set up anew.',
-    action: 'Look at the host before anything else runs on it; delete the Machine to begin anew.',
+    means:
+      'The host no longer has the claim of this machine: someone removed it, or the host was set up anew. Terminal: nothing runs twice.',
+    action:
+      'Look at the host before anything else runs on it; delete the Machine, or annotate infrastructure.cluster.x-k8s.io/retry=<run ID>.',
   },
   StillRunning: {
     means: 'Processes of the run can not be killed; the message names them.',

@@ -42,7 +42,11 @@ export const bastion = z
     port: port.optional().describe('TCP port of sshd. Not set: 22.'),
     user: user.optional(),
     sshKeyRef: sshKeyRef.optional(),
-    hostKeys: hostKeys.optional(),
+    hostKeys: hostKeys
+      .describe(
+        'Host keys that the bastion may present, as of a host. Not set: knownHostsRef decides; a bastion is never trusted at first contact.',
+      )
+      .optional(),
   })
   .describe('A host that the connection is forwarded through, as ssh_config(5) ProxyJump does. sshKeyRef not set: the key of the machine.');
 

@@ -60,13 +60,32 @@ const auditPolicy = JSON.stringify({
   rules: [{ level: 'Metadata' }],
 });
 
+/** Keys, certificates and kubeconfigs of a new control plane, in its folder. */
+async function writeFiles(state: ControlPlaneState, { address, alsoAt = [] }: ControlPlaneOptions) {
+  const { folder } = state;
+  await createAuthority(folder);
+  const server = await issue(folder, 'apiserver', { commonName: 'kube-apiserver' }, [
+    'IP:127.0.0.1',
+    'IP:10.0.0.1',
+    ...[address ?? [], alsoAt].flat().map((ip) => `IP:${ip}`),
+    'DNS:localhost',
+    'DNS:kubernetes.default.svc',
+  ]);
+  const etcd = await issue(folder, 'etcd', { commonName: 'etcd' }, ['IP:127.0.0.1']);
+  await createSigningKey(join(folder, 'service-account.key'));
+  await writeFile(join(folder, 'audit-policy.json'), auditPolicy);
+  const plane = await access(state);
+  const admin = await plane.issueClientCertificate('admin', ['system:masters']);
+  await writeFile(state.kubeconfig, await readFile(admin, 'utf8'), { mode: 0o600 });
+  return { plane, server, etcd };
+}
+
 export async function startControlPlane(run: Run, options: ControlPlaneOptions, progress: Progress): Promise<ControlPlane> {
   const programs = await findPrograms(
     ['etcd', 'kube-apiserver', ...(options.controllerManager ? (['kube-controller-manager'] as const) : [])],
     progress,
   );
   const folder = join(run.folder, options.name ?? 'control-plane');
-  await createAuthority(folder);
   const [client = 0, peer = 0, secure = 0, manager = 0] = await freePorts(4);
   const state: ControlPlaneState = {
     folder,
@@ -74,46 +93,18 @@ export async function startControlPlane(run: Run, options: ControlPlaneOptions, 
     kubeconfig: join(folder, 'admin.kubeconfig'),
     ...(options.audit && { auditLog: join(folder, 'audit.log') }),
   };
-  const server = await issue(folder, 'apiserver', { commonName: 'kube-apiserver' }, [
-    'IP:127.0.0.1',
-    'IP:10.0.0.1',
-    ...[options.address ?? [], options.alsoAt ?? []].flat().map((address) => `IP:${address}`),
-    'DNS:localhost',
-    'DNS:kubernetes.default.svc',
-  ]);
-  const etcdServer = await issue(folder, 'etcd', { commonName: 'etcd' }, ['IP:127.0.0.1']);
-  await createSigningKey(join(folder, 'service-account.key'));
-  await writeFile(join(folder, 'audit-policy.json'), auditPolicy);
-  const plane = await access(state);
-  const admin = await plane.issueClientCertificate('admin', ['system:masters']);
-  await writeFile(state.kubeconfig, await readFile(admin, 'utf8'), { mode: 0o600 });
-
-  const etcd = startProcess(run, {
-    name: 'etcd',
-    command: programs.etcd,
-    args: etcdFlags(folder, client, peer, etcdServer),
-    log: join(folder, 'etcd.log'),
-  });
-  const apiServerOptions = {
-    name: 'kube-apiserver',
-    command: programs['kube-apiserver'],
-    args: apiServerFlags(state, client, secure, server),
-    log: join(folder, 'kube-apiserver.log'),
-  };
+  const { plane, server, etcd } = await writeFiles(state, options);
+  const start = (name: string, command: string, args: string[]): ManagedProcess =>
+    startProcess(run, { name, command, args, log: join(folder, `${name}.log`) });
+  const processes = { etcd: start('etcd', programs.etcd, etcdFlags(folder, client, peer, etcd)) } as ControlPlane['processes'];
   const startAPIServer = async () => {
-    const started = startProcess(run, apiServerOptions);
-    processes.apiServer = started;
-    await untilReady(started, () => isReady(state.url, plane.ca, join(folder, 'admin')));
+    processes.apiServer = start('kube-apiserver', programs['kube-apiserver'], apiServerFlags(state, client, secure, server));
+    await untilReady(processes.apiServer, () => isReady(state.url, plane.ca, join(folder, 'admin')));
   };
-  const processes = { etcd } as ControlPlane['processes'];
   await startAPIServer();
   if (options.controllerManager) {
-    processes.controllerManager = startProcess(run, {
-      name: 'kube-controller-manager',
-      command: programs['kube-controller-manager' as keyof typeof programs],
-      args: controllerManagerFlags(state, manager),
-      log: join(folder, 'kube-controller-manager.log'),
-    });
+    const program = programs['kube-controller-manager' as keyof typeof programs];
+    processes.controllerManager = start('kube-controller-manager', program, controllerManagerFlags(state, manager));
   }
   return {
     ...plane,
@@ -127,7 +118,7 @@ export async function startControlPlane(run: Run, options: ControlPlaneOptions, 
     stop: async () => {
       await processes.controllerManager?.stop();
       await processes.apiServer.stop();
-      await etcd.stop();
+      await processes.etcd.stop();
     },
   };
 }

@@ -61,6 +61,9 @@ export class ManagedProcess implements ProcessID {
   async #killAll(family: ProcessID[]): Promise<void> {
     signal(this, 'SIGKILL', true);
     for (const id of family) signal(id, 'SIGKILL');
+    // They are nobody's children here, so that nothing tells of their end.
+    const end = performance.now() + 10_000;
+    while (family.some(isAlive) && performance.now() < end) await sleep(5);
     if (!(await this.#ended(10_000))) throw new Error(`${this.name} (process ${this.pid}) does not end, not even by SIGKILL`);
   }
 

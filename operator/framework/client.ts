@@ -8,7 +8,6 @@ import { ApiError, type Client, type Logger, type ObjectName, type Resource } fr
 export interface ListOptions {
   /** Not set: all namespaces. */
   namespace?: string | undefined;
-  labelSelector?: string | undefined;
 }
 
 export interface List<T> {

@@ -16,8 +16,6 @@ export interface DiagnosticsOptions {
   /** --diagnostics-address; plain HTTP, so only with --insecure-diagnostics. */
   address: string;
   registry: Registry;
-  /** Whether the request may be answered. Not set: every one may. */
-  authorize?: (request: http.IncomingMessage) => Promise<boolean>;
 }
 
 export class HealthServer {
@@ -89,13 +87,8 @@ export class HealthServer {
     else reply(response, 200, 'ok');
   }
 
-  async #diagnose(
-    { registry, authorize }: DiagnosticsOptions,
-    request: http.IncomingMessage,
-    response: http.ServerResponse,
-  ): Promise<void> {
-    if (authorize !== undefined && !(await authorize(request))) reply(response, 403, 'forbidden');
-    else if (pathOf(request) !== '/metrics') reply(response, 404, 'not found');
+  async #diagnose({ registry }: DiagnosticsOptions, request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    if (pathOf(request) !== '/metrics') reply(response, 404, 'not found');
     else reply(response, 200, await registry.metrics(), registry.contentType);
   }
 }

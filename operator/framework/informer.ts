@@ -10,8 +10,6 @@ export interface InformerOptions<T extends KubernetesObject> {
   log: Logger;
   /** Not set: all namespaces. */
   namespace?: string | undefined;
-  /** Only objects with these labels (--watch-filter). */
-  matchLabels?: Record<string, string> | undefined;
   indexers?: Record<string, (object: T) => string[]>;
   /** Freezes objects deeply, so that a test finds who changes them. */
   freeze?: boolean;
@@ -19,12 +17,17 @@ export interface InformerOptions<T extends KubernetesObject> {
   pageSize?: number;
   /** Milliseconds between attempts after failures, doubling from base to max, with jitter. Default 500 and 30,000. */
   retry?: { base: number; max: number };
+  /** Told when list or watch failed for the third time in a row, and each time after it. */
+  onFailing?: (error: unknown) => void;
   /** Shortest time of a watch in seconds; up to half as much is added by chance. Default 120: a dead connection is found within minutes. */
   watchSeconds?: number;
 }
 
 /** A watch that ended in less, without an event, counts as failed: a server that ends each at once must not be asked without a pause. */
 const SHORT_WATCH = 1000;
+
+/** Failures in a row that are more than a cut connection. */
+const FAILING = 3;
 
 export class Informer<T extends KubernetesObject> implements Cache<T> {
   readonly resource: Resource;
@@ -147,19 +150,18 @@ export class Informer<T extends KubernetesObject> implements Cache<T> {
     else this.#log.warn('list or watch failed', { ...fields, failures: this.#failures + 1 });
     const full = expired && this.#failures === 0 ? 0 : Math.min(this.#retry.base * 2 ** this.#failures, this.#retry.max);
     this.#failures++;
+    if (this.#failures >= FAILING) this.#options.onFailing?.(error);
     const asked = error instanceof ApiError ? (error.retryAfter ?? 0) : 0;
     await pause(Math.max(asked, full * (0.5 + Math.random() / 2)), signal);
   }
 
-  #selection(): { namespace?: string | undefined; labelSelector?: string | undefined } {
-    const terms = Object.entries(this.#options.matchLabels ?? {}).map(([name, value]) => `${name}=${value}`);
-    return { namespace: this.#options.namespace, labelSelector: terms.length === 0 ? undefined : terms.join(',') };
+  #selection(): { namespace?: string | undefined } {
+    return { namespace: this.#options.namespace };
   }
 
   #selects({ metadata }: T): boolean {
-    const { namespace, matchLabels = {} } = this.#options;
-    if (namespace !== undefined && metadata.namespace !== namespace) return false;
-    return Object.entries(matchLabels).every(([name, value]) => metadata.labels?.[name] === value);
+    const { namespace } = this.#options;
+    return namespace === undefined || metadata.namespace === namespace;
   }
 }
 

@@ -303,7 +303,11 @@ publish() { # JOB: uploads its data unless it is there. Data of another boot may
 launch() { # JOB: returns once it has been started; fails with words in answer
   boot
   data=$room/$1/data.$boot
-  words=$(publish "$1" 2>&1) || { hold "$run"; fail HostNotWritable "$words"; }
+  words=$(publish "$1" 2>&1) || {
+    hold "$run"
+    [ ! -e "$room/$1/started" ] || return 0 # by another, whose job took away what it no longer needs
+    fail HostNotWritable "$words"
+  }
   hello=$VOLATILE/$run.$1.hello.$nonce
   words=$({ mkdir -p "$VOLATILE" && mkfifo "$hello"; } 2>&1) || fail HostNotWritable "$words"
   exec 5<>"$hello"

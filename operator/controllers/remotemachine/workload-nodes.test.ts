@@ -2,7 +2,7 @@ import type { KubernetesObject, Node } from '../../../apis/meta.ts';
 import { ObjectStore } from '../../framework/cache.ts';
 import { MemoryLogger } from '../../framework/testing/log.ts';
 import { ApiError, type Client } from '../../framework/types.ts';
-import { type NodeState, type WorkloadConnection, WorkloadNodes } from './workload-nodes.ts';
+import { type NodeState, type WorkloadConnection, type WorkloadHandlers, WorkloadNodes } from './workload-nodes.ts';
 
 const host = { machineID: 'id', hostname: 'host', addresses: [], providerID: 'remote-machine://10.0.0.1:22' };
 const request = (name: string) => ({ namespace: 'ns', name });
@@ -31,7 +31,7 @@ class Workload implements WorkloadConnection {
 }
 
 let workloads: Workload[];
-let onChange: () => void;
+let handlers: WorkloadHandlers;
 let secret: KubernetesObject | undefined;
 let woken: string[];
 let nodes: WorkloadNodes;
@@ -42,8 +42,8 @@ beforeEach(() => {
   woken = [];
   secret = { data: { value: Buffer.from('kubeconfig').toString('base64') } } as unknown as KubernetesObject;
   const get = () => (secret === undefined ? Promise.reject(new ApiError(404, 'NotFound', 'no')) : Promise.resolve(secret));
-  const connect = (_kubeconfig: string, changed: () => void): Workload => {
-    onChange = changed;
+  const connect = (_kubeconfig: string, given: WorkloadHandlers): Workload => {
+    handlers = given;
     const workload = new Workload();
     workloads.push(workload);
     return workload;
@@ -86,7 +86,7 @@ test('the Node gets the provider ID', async () => {
     message: expect.stringContaining('No Node') as string,
   });
   workload.nodes.put(node());
-  onChange();
+  handlers.changed();
   expect(woken).toContain('m');
   expect(await observe()).toEqual({ kind: 'set', node: 'n' });
   expect(workload.patched).toEqual([`n ${host.providerID}`]);
@@ -133,6 +133,18 @@ test('a cluster that does not list its Nodes is connected to anew, as its kubeco
     message: expect.stringContaining('https://workload') as string,
   });
   await jest.advanceTimersByTimeAsync(1_000);
+  workloads[1]?.list();
+  await settle();
+  expect(await observe()).toMatchObject({ reason: 'WaitingForNode' });
+});
+
+test('one whose watch fails for some time is connected to anew with what its kubeconfig says by then', async () => {
+  const workload = await connected();
+  handlers.failing(new ApiError(401, 'Unauthorized', 'the certificate has expired'));
+  expect(workload.closed).toBe(true);
+  expect(await observe()).toMatchObject({ reason: 'WorkloadClusterUnreachable', message: expect.stringContaining('expired') as string });
+  await jest.advanceTimersByTimeAsync(1_000);
+  expect(workloads).toHaveLength(2);
   workloads[1]?.list();
   await settle();
   expect(await observe()).toMatchObject({ reason: 'WaitingForNode' });

@@ -17,8 +17,15 @@ export interface WorkloadConnection {
   close(): void;
 }
 
-/** `onChange` is called at each change of a Node. Throws where the text is no kubeconfig. */
-export type WorkloadConnect = (kubeconfig: string, onChange: () => void) => WorkloadConnection;
+export interface WorkloadHandlers {
+  /** A Node has changed. */
+  changed: () => void;
+  /** The watch of the Nodes has failed for some time. */
+  failing: (error: unknown) => void;
+}
+
+/** Throws where the text is no kubeconfig. */
+export type WorkloadConnect = (kubeconfig: string, handlers: WorkloadHandlers) => WorkloadConnection;
 
 export type NodeState = { kind: 'set'; node: string } | { kind: 'waiting'; reason: Reason; message: string };
 
@@ -114,7 +121,13 @@ export class WorkloadNodes {
       const kubeconfig = decoded(secret, 'value');
       if (kubeconfig === undefined) throw new Error(`Secret ${key}-kubeconfig has no key \`value\``);
       if (this.#clusters.get(key) !== cluster) return;
-      const connection = this.#connect(kubeconfig, () => this.#wake(cluster));
+      const connection = this.#connect(kubeconfig, {
+        changed: () => this.#wake(cluster),
+        // Certificates are renewed and endpoints move: what the kubeconfig says by now may work.
+        failing: (error) => {
+          if (cluster.connection === connection && cluster.synced) this.#failed(key, cluster, error);
+        },
+      });
       cluster.connection = connection;
       await this.#awaitSync(cluster, connection);
       if (this.#clusters.get(key) !== cluster) return;
