@@ -19,7 +19,7 @@ jest.setTimeout(120_000);
 
 describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
   test('of two starts at a time one runs the plan', async () => {
-    for (let round = 0; round < 34; round++) {
+    for (let round = 0; round < 12; round++) {
       await using host = new LocalHost(userland());
       await host.runner().claim(CLAIMANT, undefined);
       const plan = planOf(`echo ran >>${host.path('log')}`);
