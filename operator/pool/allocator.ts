@@ -30,6 +30,13 @@ export interface ReserveOptions {
   clusterName?: string | undefined;
 }
 
+export interface SettleOptions {
+  /** Key that the host has shown. */
+  hostKey?: string | undefined;
+  /** What else goes into the write (merge patch). */
+  annotations?: Record<string, string | null>;
+}
+
 const none = (terminal: boolean, reason: Reason, message: string): Reservation => ({ kind: 'none', terminal, reason, message });
 
 /** What this process knows of a binding that it made. */
@@ -124,21 +131,21 @@ export class Allocator {
    * the annotation that the quarantine left and our finalizer go in a second write.
    */
   async release(entry: PooledRemoteMachine, machine: RemoteMachine, marks: EntryMark[], hostKey?: string): Promise<void> {
-    if (names(entry, machine)) await this.free(entry, marks, hostKey);
+    if (names(entry, machine)) await this.free(entry, marks, { hostKey });
     else await this.settle(entry);
   }
 
   /** Gives back an entry whose machine is gone. */
-  async free(entry: PooledRemoteMachine, marks: EntryMark[], hostKey?: string): Promise<void> {
-    await this.settle(await this.#writeStatus(entry, { reserved: false, marks }), hostKey);
+  async free(entry: PooledRemoteMachine, marks: EntryMark[], along: SettleOptions = {}): Promise<void> {
+    await this.settle(await this.#writeStatus(entry, { reserved: false, marks }), along);
   }
 
   /** Brings an entry's metadata in line with its status: finalizer while reserved, no quarantine once it is free, pinned host key. */
-  async settle(entry: PooledRemoteMachine, hostKey?: string): Promise<PooledRemoteMachine> {
+  async settle(entry: PooledRemoteMachine, { hostKey, annotations: along }: SettleOptions = {}): Promise<PooledRemoteMachine> {
     const finalizers = entry.metadata.finalizers ?? [];
     const reserved = entry.status?.reserved === true;
     const held = finalizers.includes(ENTRY_FINALIZER);
-    const annotations: Record<string, string | null> = {};
+    const annotations: Record<string, string | null> = { ...along };
     if (!reserved && entry.metadata.annotations?.[ANNOTATION.quarantined] !== undefined) annotations[ANNOTATION.quarantined] = null;
     if (reserved && entry.metadata.annotations?.[ANNOTATION.abandonedRun] !== undefined) annotations[ANNOTATION.abandonedRun] = null;
     if (hostKey !== undefined && entry.spec !== undefined && pinsHostKey(entry.spec.machine))

@@ -8,7 +8,11 @@ import { type Client, isNotFound } from '../../framework/types.ts';
  * anew. Rejects with ApiError.
  */
 export async function isLostWithNamespace(client: Client, namespace: string, { reason }: { reason: Reason }): Promise<boolean> {
-  if (reason !== REASON.SecretNotFound) return false;
+  return reason === REASON.SecretNotFound && (await isEnding(client, namespace));
+}
+
+/** Whether the namespace is being deleted, or gone. Rejects with ApiError. */
+export async function isEnding(client: Client, namespace: string): Promise<boolean> {
   try {
     const { metadata } = await client.get<KubernetesObject>(NAMESPACES, { name: namespace });
     return metadata.deletionTimestamp !== undefined;

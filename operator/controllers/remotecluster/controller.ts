@@ -59,9 +59,11 @@ export class RemoteClusterReconciler implements Reconciler {
     return {
       remoteClusters: ({ object }) => queue.add({ namespace: object.metadata.namespace ?? '', name: object.metadata.name }),
       clusters: ({ type, object, old }) => {
-        const ref = object.spec?.infrastructureRef;
-        if (ref?.kind !== 'RemoteCluster' || (type === 'updated' && old?.spec?.paused === object.spec?.paused)) return;
-        queue.add({ namespace: object.metadata.namespace ?? '', name: ref.name });
+        const { namespace = '' } = object.metadata;
+        const [ref, before] = [object, old].map((cluster) => cluster?.spec?.infrastructureRef);
+        const isSame = ref?.kind === before?.kind && ref?.name === before?.name && old?.spec?.paused === object.spec?.paused;
+        if (type === 'updated' && isSame) return;
+        for (const named of [ref, before]) if (named?.kind === 'RemoteCluster') queue.add({ namespace, name: named.name });
       },
     };
   }

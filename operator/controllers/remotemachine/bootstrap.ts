@@ -205,7 +205,7 @@ export class Bootstrap {
       return undefined;
     }
     // The machine may go before anyone succeeds on the host, and its pin with it.
-    if (scope.entry !== undefined) scope.entry = await this.#deps.allocator.settle(scope.entry, hostKey.publicKey);
+    if (scope.entry !== undefined) scope.entry = await this.#deps.allocator.settle(scope.entry, { hostKey: hostKey.publicKey });
     scope.fail(CONDITION.BootstrapExecSucceeded, { ...failure, terminal: true });
     return {};
   }

@@ -38,7 +38,7 @@ export async function pinHostKey(deps: MachineDeps, scope: MachineScope, hostKey
     const body = { metadata, ...(along.spec && { spec: along.spec }) };
     scope.machine = await deps.client.patch<RemoteMachine>(REMOTE_MACHINES, scope.name, body);
   }
-  if (accepted && pins && entry !== undefined) scope.entry = await deps.allocator.settle(entry, hostKey.publicKey);
+  if (accepted && pins && entry !== undefined) scope.entry = await deps.allocator.settle(entry, { hostKey: hostKey.publicKey });
   const key = `${hostKey.fingerprint} (${hostKey.type})`;
   const tell = (reason: 'HostKeyAccepted' | 'HostKeyPinned', note: string): void =>
     deps.events.event(scope.machine, 'Normal', REASON[reason], CONDITION.HostReachable, note);

@@ -49,8 +49,8 @@ export async function settle(deps: MachineDeps, scope: MachineScope): Promise<vo
     // What kept an earlier attempt from the host is over.
     if (getCondition(scope.entry.status?.conditions, CONDITION.Clean)?.status !== 'True')
       marks.push({ type: CONDITION.Clean, status: 'True', reason: REASON.Reserved, message: 'In use by its machine' });
-    const marked = host === undefined ? scope.entry : await deps.allocator.mark(scope.entry, { marks, host });
-    await deps.allocator.settle(marked, scope.machine.metadata.annotations?.[ANNOTATION.hostKey]);
+    const marked = await deps.allocator.mark(scope.entry, host === undefined ? { marks } : { marks, host });
+    await deps.allocator.settle(marked, { hostKey: scope.machine.metadata.annotations?.[ANNOTATION.hostKey] });
   }
   if (scope.entry !== undefined && scope.owner !== undefined) {
     const metadata = inherited(scope.entry.metadata, scope.owner.metadata);
