@@ -1,5 +1,6 @@
 /** Events of events.k8s.io/v1, written one after the other in the background. */
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { KubernetesObject } from '../../apis/meta.ts';
 import { clip } from './conditions.ts';
 import { microTime } from './leader-election.ts';
@@ -22,7 +23,10 @@ const SERIES_WRITE = 60_000;
 const BURST = 25;
 const REFILL = 60_000;
 /** Writes that may wait; events beyond are dropped. */
-const MAX_PENDING = 1000;
+const MAX_PENDING = 5000;
+/** Writes in all: so many at once, then so many a second. The API server is to have room for what machines wait for. */
+const WRITE_BURST = 50;
+const WRITE_RATE = 20;
 /** The API server's limit, in bytes; 128 characters for reason, action and instance. */
 const MAX_NOTE = 1024;
 
@@ -42,6 +46,9 @@ export class EventSink implements EventRecorder {
   readonly #buckets = new Map<string, { tokens: number; at: number }>();
   readonly #pending: (() => Promise<void>)[] = [];
   #writing: Promise<void> | undefined;
+  /** Aborted when what waits is to be written at once. */
+  readonly #hurry = new AbortController();
+  #turns = { left: WRITE_BURST, at: 0 };
   #swept = 0;
 
   constructor(options: EventSinkOptions) {
@@ -74,6 +81,7 @@ export class EventSink implements EventRecorder {
 
   /** Writes what waits, series included. Resolves when all is written, or after `milliseconds` (default 2,000). */
   async drain(milliseconds = 2000): Promise<void> {
+    this.#hurry.abort();
     for (const series of this.#series.values()) {
       if (series.timer !== undefined) this.#writeSeries(series);
     }
@@ -128,8 +136,18 @@ export class EventSink implements EventRecorder {
     this.#writing ??= this.#writeAll();
   }
 
+  async #turn(): Promise<void> {
+    const now = performance.now();
+    const left = Math.min(WRITE_BURST, this.#turns.left + ((now - this.#turns.at) / 1000) * WRITE_RATE) - 1;
+    this.#turns = { left, at: now };
+    if (left >= 0) return;
+    // Ends early in a hurry.
+    await sleep((-left / WRITE_RATE) * 1000, undefined, { signal: this.#hurry.signal, ref: false }).catch(() => undefined);
+  }
+
   async #writeAll(): Promise<void> {
     for (let write = this.#pending.shift(); write !== undefined; write = this.#pending.shift()) {
+      await this.#turn();
       try {
         await write();
       } catch (error) {

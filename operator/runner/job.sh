@@ -17,7 +17,7 @@ job_run() { # RUN JOB
   words=$(ln "$home/started.$$" "$home/started" 2>&1) || give_way
   rm -f "$home/started.$$"
   exec >>"$home/output" 2>&1
-  [ "$job" != bootstrap ] || rm -f "$SENTINEL"
+  if [ "$job" = bootstrap ] && { [ -e "$SENTINEL" ] || [ -L "$SENTINEL" ]; }; then rm -f "$SENTINEL"; fi
   set -- "$room"/created/*
   [ -e "$1" ] || shift
   flush "$@" "$room/created" "$home/started" "$home" "$room"
@@ -39,12 +39,14 @@ sessions() { # one shell after the other
 }
 
 prepare() {
-  rm -rf "$here" && mkdir -p "$here" && mkfifo "$here/alive" && text "$here/start" "$birth" &&
+  [ ! -e "$here" ] || rm -rf "$here" || return
+  mkdir -p "$here" && mkfifo "$here/alive" && text "$here/start" "$birth" &&
     text "$home/started.$$" "$$ $birth $(now)" && : >>"$home/output"
 }
 
 greet() { # tells those who wait for the start
-  words=$(printf '%s' "$1" | tr '\n' ' ')
+  words=$1
+  [ "$words" = started ] || words=$(printf '%s' "$1" | tr '\n' ' ')
   for hello in "$VOLATILE/$run.$job.hello."*; do
     [ ! -p "$hello" ] || printf '%s\n' "$words" 1<>"$hello"
   done
@@ -57,7 +59,7 @@ give_way() { # another process has started the job, or the job may not be starte
 }
 
 enter_directory() {
-  mkdir -p "$directory" && cd "$directory" && return
+  { [ -d "$directory" ] || mkdir -p "$directory"; } && cd "$directory" && return
   name=d29ya2luZ0Rpcg== kind=directory # workingDir
   enter
   return 1

@@ -68,8 +68,8 @@ fi
 
 put() { $BASE64 -d >"$into/$1"; } # NAME, content in base64 on standard input
 
-text() { # FILE LINE, by cat, which says why it fails
-  cat >"$1" <<END
+text() { # FILE LINE, by cat where it fails, which says why
+  printf '%s\n' "$2" 2>/dev/null >"$1" || cat >"$1" <<END
 $2
 END
 }
@@ -137,9 +137,9 @@ require() {
 }
 
 fill() { # RUN NAMESPACE NAME UID BEGUN
-  mkdir -p "$STATE" && sweep && mkdir "$new" &&
+  [ -d "$STATE" ] || mkdir -p "$STATE" || return 1
+  sweep && mkdir "$new" "$new/run.$1" &&
     text "$new/run" "$1" && text "$new/namespace" "$2" && text "$new/name" "$3" && text "$new/uid" "$4" || return 1
-  mkdir "$new/run.$1" || return 1
   into=$new/run.$1/cleanup
   if [ "$5" = yes ]; then
     # What no process of ours began: of the first process of the host, at a time when that was not there.
@@ -157,7 +157,7 @@ fill() { # RUN NAMESPACE NAME UID BEGUN
 
 sweep() { # what a power cut left of claims that were being made or removed
   for left in "$STATE"/gone.* "$STATE"/new.*; do
-    case $left in "$STATE/new.$boot".*) ;; *) rm -rf "$left" ;; esac
+    case $left in "$STATE/new.$boot".*) ;; *) [ ! -e "$left" ] || rm -rf "$left" ;; esac
   done
 }
 
@@ -173,7 +173,9 @@ do_claim() { # RUN NAMESPACE NAME UID BEGUN ABANDONED: whether something ran alr
   fi
   hold "$1"
   # A copied annotation is no right to another machine's host. (Its UID is another one after a move.)
-  if [ "$(cat "$CLAIM/namespace")/$(cat "$CLAIM/name")" != "$2/$3" ]; then say_holder && fail HostInUse "run $1 is of another machine"; fi
+  namespace='' name=''
+  { read -r namespace <"$CLAIM/namespace" && read -r name <"$CLAIM/name"; } 2>/dev/null
+  if [ "$namespace/$name" != "$2/$3" ]; then say_holder && fail HostInUse "run $1 is of another machine"; fi
   say_facts
   say_state bootstrap
 }
@@ -201,11 +203,17 @@ say_facts() {
   for file in /etc/os-release /usr/lib/os-release; do
     [ ! -r "$file" ] || break
   done
-  # shellcheck disable=SC1090
-  say "fact os $( (PRETTY_NAME= && . "$file" && printf '%s' "$PRETTY_NAME") 2>/dev/null | tr '\n' ' ')"
+  # os-release(5): assignments of a shell, quoted where it needs to be.
+  os=
+  while read -r line; do
+    case $line in PRETTY_NAME=*) os=${line#*=} && os=${os#[\"\']} && os=${os%[\"\']} ;; esac
+  done 2>/dev/null <"$file"
+  say "fact os $os"
   say "fact cpus $(getconf _NPROCESSORS_ONLN 2>/dev/null || grep -c '^processor' /proc/cpuinfo)"
   while read -r key value _; do
-    [ "$key" != MemTotal: ] || say "fact memory $((value * 1024))"
+    [ "$key" = MemTotal: ] || continue
+    say "fact memory $((value * 1024))"
+    break
   done </proc/meminfo
 }
 
@@ -309,7 +317,7 @@ launch() { # JOB: returns once it has been started; fails with words in answer
     fail HostNotWritable "$words"
   }
   hello=$VOLATILE/$run.$1.hello.$nonce
-  words=$({ mkdir -p "$VOLATILE" && mkfifo "$hello"; } 2>&1) || fail HostNotWritable "$words"
+  words=$({ [ -d "$VOLATILE" ] || mkdir -p "$VOLATILE"; } 2>&1 && mkfifo "$hello" 2>&1) || fail HostNotWritable "$words"
   exec 5<>"$hello"
   # Looked at after the FIFO is there: either the job (or a release) finds the FIFO, or it was earlier and is seen here.
   mine "$run" || fail ClaimLost "the claim of run $run was removed"
