@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import Table from 'cli-table3';
 import { CLUSTER_NAME_LABEL } from '../../apis/cluster/types.ts';
-import { asNamed } from '../env/client.ts';
+import { type AnyObject, asNamed } from '../env/client.ts';
 import { startEnvironment, type StartedEnvironment } from '../env/environment.ts';
 import type { Host } from '../env/hosts.ts';
 import type { Operator } from '../env/operator.ts';
@@ -154,7 +154,12 @@ async function fleet(bench: Bench): Promise<void> {
   const first = performance.now();
   await Promise.all(names.map((name, i) => last(bench, name, { pool: 'bench' }, uids[i] ?? '')));
   const created = performance.now();
-  await Promise.all(names.map((name) => ready(bench, name, 120_000)));
+  // One watch for all of them: forty would be a load of their own.
+  const { apiVersion, kind, namespace } = bench.objects.ref('RemoteMachine', '');
+  const isReady = (machine: AnyObject): boolean =>
+    machine.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'True') === true;
+  const allReady = (machines: AnyObject[]): boolean => machines.filter(isReady).length === FLEET;
+  await bench.environment.client.waitForAll({ apiVersion, kind, namespace }, allReady, 120_000);
   const end = performance.now();
   const count = requestsOf(bench.environment.controlPlane.auditLog ?? '', since).filter(({ at }) => at <= since + (end - first));
   const ratio = (end - first) / plain;
@@ -258,6 +263,7 @@ async function main(): Promise<void> {
     };
     const wanted = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(steps);
     for (const name of wanted) await steps[name]?.(bench);
+    await bench.operator.stop();
     const table = new Table({ head: ['figure', 'measured', 'goal', ''], colWidths: [90, 12, 10, 8], wordWrap: true });
     for (const { what, measured, goal, met } of bench.figures)
       table.push([what, measured, goal, goal === '' ? '' : met ? 'met' : 'missed']);
