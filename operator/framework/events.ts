@@ -25,8 +25,8 @@ const REFILL = 60_000;
 /** Writes that may wait; events beyond are dropped. */
 const MAX_PENDING = 5000;
 /** Writes in all: so many at once, then so many a second. The API server is to have room for what machines wait for. */
-const WRITE_BURST = 50;
-const WRITE_RATE = 20;
+const WRITE_BURST = 30;
+const WRITE_RATE = 10;
 /** The API server's limit, in bytes; 128 characters for reason, action and instance. */
 const MAX_NOTE = 1024;
 
