@@ -1,5 +1,4 @@
 /** The test's own client of the Kubernetes API: it shares no code with the operator that it checks. */
-import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseAllDocuments } from 'yaml';
 import { type Call, RequestError, Rest } from './rest.ts';
@@ -22,6 +21,9 @@ export interface Condition {
 }
 
 /** Any object, as loosely typed as its YAML. Name a type of your own where a test reads much of it. */
+/** Milliseconds. Cluster API core looks for an object that its cache did not have yet again after thirty seconds. */
+const LONGEST_WAIT = 60_000;
+
 export interface AnyObject {
   apiVersion: string;
   kind: string;
@@ -95,14 +97,6 @@ export class Client {
     return applied;
   }
 
-  applyYAML(text: string): Promise<AnyObject[]> {
-    return this.applyAll(parseYAML(text));
-  }
-
-  async applyFile(path: string): Promise<AnyObject[]> {
-    return this.applyYAML(await readFile(path, 'utf8'));
-  }
-
   /** Creates an object, which may have generateName; fails if it exists. */
   async create<T extends AnyObject>(manifest: Manifest): Promise<T> {
     const { apiVersion, kind, metadata } = manifest;
@@ -138,13 +132,13 @@ export class Client {
    * Waits, by a watch, until the object satisfies `predicate`, and returns it. At the time-out the error shows what it was like last.
    * @param timeout in milliseconds.
    */
-  async waitFor<T extends AnyObject>(reference: NamedReference, predicate: (object: T) => boolean, timeout = 30_000): Promise<T> {
+  async waitFor<T extends AnyObject>(reference: NamedReference, predicate: (object: T) => boolean, timeout = LONGEST_WAIT): Promise<T> {
     const [object] = await this.waitForAll<T>(reference, ([only]) => only !== undefined && predicate(only), timeout);
     return object as T;
   }
 
   /** Waits until the object's condition has the status, True if not given. */
-  waitForCondition<T extends AnyObject>(reference: NamedReference, type: string, timeout = 30_000, status = 'True'): Promise<T> {
+  waitForCondition<T extends AnyObject>(reference: NamedReference, type: string, timeout = LONGEST_WAIT, status = 'True'): Promise<T> {
     return this.waitFor<T>(
       reference,
       (object) => object.status?.conditions?.some((one) => one.type === type && one.status === status) ?? false,
@@ -152,12 +146,12 @@ export class Client {
     );
   }
 
-  async waitForGone(reference: NamedReference, timeout = 30_000): Promise<void> {
+  async waitForGone(reference: NamedReference, timeout = LONGEST_WAIT): Promise<void> {
     await this.waitForAll(reference, (objects) => objects.length === 0, timeout);
   }
 
   /** Waits until the objects together satisfy `predicate`; they come in order of their names. */
-  async waitForAll<T extends AnyObject>(reference: Reference, predicate: (objects: T[]) => boolean, timeout = 30_000): Promise<T[]> {
+  async waitForAll<T extends AnyObject>(reference: Reference, predicate: (objects: T[]) => boolean, timeout = LONGEST_WAIT): Promise<T[]> {
     const timer = AbortSignal.timeout(timeout);
     let last: T[] = [];
     try {
