@@ -60,6 +60,17 @@ describe('an entry that was made anew under its name', () => {
   });
 });
 
+test('an entry that names its machine is its host, whatever is corrected on the way there', async () => {
+  const side = await given(host('a'), machine('m'));
+  await reserve(side);
+  side.allocator.touch(cached(side));
+  const bastions = [{ address: 'gate' }];
+  const change = { spec: { machine: { bastions } } };
+  await caughtUp(side.entries, setting.server.patch(POOLED_REMOTE_MACHINES, { namespace: NAMESPACE, name: 'a' }, change));
+  expect(await reserve(side)).toMatchObject({ kind: 'reserved', entry: { spec: { machine: { bastions } } } });
+  expect(side.allocator.entryOf(cached(side))?.metadata.name).toBe('a');
+});
+
 describe("k0smotron's reservations", () => {
   const named = { status: { reserved: true, machineRef: { name: 'm', namespace: NAMESPACE } } };
 
@@ -68,6 +79,14 @@ describe("k0smotron's reservations", () => {
     await reserve(side, 'm', { ...OPTIONS, clusterName: 'c' });
     const { uid } = setting.storedMachine('m').metadata;
     expect(setting.storedEntry('a').status?.machineRef).toEqual({ name: 'm', namespace: NAMESPACE, uid, clusterName: 'c' });
+  });
+
+  test('count as begun: such a machine does not go on to another host', async () => {
+    const side = await given(host('a', named), host('b'), machine('m', { spec: { pool: 'p', address: 'host-a' } }));
+    await reserve(side);
+    const why = { ...CLEAN, type: CONDITION.Reachable, status: 'False' as const };
+    expect(await side.allocator.moveOn(cached(side), OPTIONS, why)).toBeUndefined();
+    expect(side.allocator.isUntouched(cached(side))).toBe(false);
   });
 
   test('of a host in quarantine are not those of a new machine of the same name', async () => {

@@ -190,8 +190,9 @@ export class Allocator {
     return entry !== undefined && this.#isElsewhere(machine, entry) ? undefined : entry;
   }
 
-  /** Whether something may have been sent to the machine's host, and the entry is another host. */
+  /** Whether something may have been sent to the machine's host, and the entry is another host. One that names the machine never is. */
   #isElsewhere(machine: RemoteMachine, entry: PooledRemoteMachine): boolean {
+    if (names(entry, machine)) return false;
     const identity = identityOfMachine(machine);
     return identity !== undefined && identity !== identityOfEntry(entry) && this.#touched(machine) !== 'no';
   }
@@ -289,10 +290,12 @@ export class Allocator {
 
   /** The two writes of a binding; `why`: the machine gives back the entry that it has. */
   async #write(machine: RemoteMachine, entry: PooledRemoteMachine, options: ReserveOptions, why?: EntryMark): Promise<Reservation> {
+    // Whoever reserved it for the machine may have begun on it.
+    const isTouched = names(entry, machine);
     const isNew = machine.metadata.annotations?.[ANNOTATION.poolEntry] !== entry.metadata.name;
     const from = this.#lost(machine, entry);
     const named = await this.#change(machine, { to: entry, from, startRun: options.startRun });
-    if (isNew) this.#bindings.set(machine.metadata.uid, { key: keyOf(entry), isTouched: false });
+    if (isNew) this.#bindings.set(machine.metadata.uid, { key: keyOf(entry), isTouched });
     if (why !== undefined && from?.entry !== undefined && names(from.entry, machine))
       await this.#writeStatus(from.entry, { reserved: false, marks: [why] });
     const { name, uid } = machine.metadata;

@@ -38,8 +38,9 @@ export function entryStatus(entry: PooledRemoteMachine, change: EntryChange): ob
     conditions = setCondition(conditions, { type, status, reason, message: clip(message, MESSAGE_LIMIT), ...generation }, now);
   };
   for (const m of defaults(conditions)) mark(m);
-  for (const m of change.marks) mark(m);
-  mark(summary(conditions, reserved, machineRef?.name));
+  for (const m of change.marks) if (m.type !== CONDITION.Ready) mark(m);
+  const own = change.marks.find(({ type }) => type === CONDITION.Ready) ?? getCondition(conditions, CONDITION.Ready);
+  mark(summary(conditions, reserved, machineRef?.name, own));
   const host = change.host ?? entry.status?.host;
   return {
     ...((known !== undefined || !isUnsettled(entry)) && { reserved }),
@@ -59,7 +60,12 @@ function defaults(conditions: readonly Condition[]): EntryMark[] {
 }
 
 /** Ready: it serves its machine or can be handed out. The first thing that is in the way is the reason. */
-function summary(conditions: readonly Condition[], reserved: boolean, machine: string | undefined): EntryMark {
+function summary(
+  conditions: readonly Condition[],
+  reserved: boolean,
+  machine: string | undefined,
+  own: Pick<Condition, 'status' | 'reason' | 'message'> | undefined,
+): EntryMark {
   const clean = getCondition(conditions, CONDITION.Clean);
   const ready = (status: Condition['status'], reason: Reason, message: string): EntryMark => ({
     type: CONDITION.Ready,
@@ -69,7 +75,6 @@ function summary(conditions: readonly Condition[], reserved: boolean, machine: s
   });
   if (clean?.status === 'False') return ready('False', REASON.Quarantined, clean.message);
   if (clean?.status === 'Unknown') return ready('Unknown', clean.reason as Reason, clean.message);
-  const own = getCondition(conditions, CONDITION.Ready);
   if (own?.reason === REASON.DuplicateHost && own.status === 'False' && !reserved) return ready('False', REASON.DuplicateHost, own.message);
   if (reserved) return ready('True', REASON.Reserved, `Serves RemoteMachine ${machine ?? '?'}`);
   const reachable = getCondition(conditions, CONDITION.Reachable);

@@ -178,7 +178,7 @@ export class Executor {
   ): Promise<Ended> {
     if (state.phase === 'Finished' || state.phase === 'Vanished') return state;
     const { runID } = request.claimant;
-    const left = request.timeout - (state.phase === 'Running' ? state.age : 0);
+    const left = request.timeout - (state.phase === 'Running' ? Math.max(0, state.age) : 0);
     const deadline = AbortSignal.timeout(Math.min(Math.max(0, Math.ceil(left)), MAX_DELAY));
     try {
       const ended = await this.#createRunner(connection, privilege, AbortSignal.any([signal, deadline])).follow(runID, 0, on);

@@ -34,10 +34,15 @@ export class EntryCleaning {
     const id = `clean/${cleanup.id}`;
     const task = this.#deps.tasks.peek(key);
     if (task?.id === id) {
-      if (task.state.phase === 'done' || task.state.phase === 'failed') this.#deps.tasks.forget(key);
-      if (task.state.phase === 'done') return this.#ended(entry, cleanup, task.state.result);
-      if (task.state.phase === 'failed') return this.#later(entry, failureOf(task.state.error, aboutOf(entry)));
-      return this.#underWay(entry);
+      if (task.state.phase !== 'done' && task.state.phase !== 'failed') return this.#underWay(entry);
+      const { state } = task;
+      const result =
+        state.phase === 'done'
+          ? await this.#ended(entry, cleanup, state.result)
+          : await this.#later(entry, failureOf(state.error, aboutOf(entry)));
+      // Once it is written down: a host that was cleaned can't be asked for it again.
+      this.#deps.tasks.forget(key);
+      return result;
     }
     const { uid, namespace = '' } = entry.metadata;
     const pending = this.#reads.pending(uid, versionOf(entry)) ?? this.#attempts.pending(uid, versionOf(entry));

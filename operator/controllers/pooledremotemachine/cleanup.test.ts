@@ -51,17 +51,12 @@ describe('whose claim is cleaned', () => {
       [holder('m-2', 'gone')],
     ],
     [
-      'of an absent machine what it ran, whose UID was another one before a move',
+      'of an absent machine what it ran, and not what one of its name ran for another management cluster',
       left(),
-      [holder(RUN, 'gone', 'x'), holder(RUN, 'x')],
-      [holder(RUN, 'x', 'other'), holder(RUN, 'x', 'm', 'elsewhere')],
+      [holder(RUN, 'gone', 'x')],
+      [holder(RUN, 'x'), holder(RUN, 'x', 'other')],
     ],
-    [
-      'of one that is known by name what that one ran',
-      entry('a', {}, {}, held()),
-      [holder(RUN, 'x')],
-      [holder(RUN, 'x', 'other'), holder(RUN, 'x', 'm', 'elsewhere')],
-    ],
+    ["of k0smotron's, which is known by name alone, nothing", entry('a', {}, {}, held()), [], [holder(RUN, 'x')]],
     ['of a host that somebody else had claimed nothing', dirty(), [], [holder(RUN, 'gone'), holder('theirs', 'u')]],
     ['of one that was reserved before its status was lost nothing', unsettled(), [], [holder(RUN, 'gone')]],
   ])('%s', async (_name, object, ours, others) => {

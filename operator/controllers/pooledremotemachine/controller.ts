@@ -19,6 +19,9 @@ import { type Due, dueOf } from './due.ts';
 import { forceRelease } from './release.ts';
 import { clean, tell } from './status.ts';
 
+/** Milliseconds between looks at whether the namespace of an entry that is deleted and held is ending. */
+const NAMESPACE_READ = 30_000;
+
 export class PooledRemoteMachineReconciler implements Reconciler {
   readonly #deps: EntryDeps;
   readonly #cleaning: EntryCleaning;
@@ -46,8 +49,8 @@ export class PooledRemoteMachineReconciler implements Reconciler {
     if (due?.kind === 'clean') return this.#cleaning.run(entry, due, signal);
     // What was due when it began is so no more: a Cluster was paused, or the machine is there after all.
     await this.#deps.tasks.abort(taskKey('entry', entry));
-    if (due === undefined) await this.#serve(entry);
-    else await this.#hold(entry, due);
+    if (due !== undefined) return this.#hold(entry, due);
+    await this.#serve(entry);
     return undefined;
   }
 
@@ -59,11 +62,15 @@ export class PooledRemoteMachineReconciler implements Reconciler {
   }
 
   /** Nobody may touch the host. Where all of its namespace goes, it holds nothing up. */
-  async #hold(entry: PooledRemoteMachine, { reason, message }: Extract<Due, { kind: 'hold' }>): Promise<void> {
+  async #hold(entry: PooledRemoteMachine, { reason, message }: Extract<Due, { kind: 'hold' }>): Promise<Result | undefined> {
     const { deletionTimestamp, namespace = '' } = entry.metadata;
-    if (deletionTimestamp !== undefined && (await isEnding(this.#deps.client, namespace)))
+    if (deletionTimestamp !== undefined && (await isEnding(this.#deps.client, namespace))) {
       await this.#deps.allocator.free(entry, [clean('False', reason, message)]);
-    else await tell(this.#deps, entry, clean('Unknown', reason, message));
+      return undefined;
+    }
+    await tell(this.#deps, entry, clean('Unknown', reason, message));
+    // Namespaces are not watched.
+    return deletionTimestamp === undefined ? undefined : { requeueAfter: NAMESPACE_READ };
   }
 
   /** A machine sees to the host, or it is free. */

@@ -44,8 +44,8 @@ export function dueOf(entry: PooledRemoteMachine, machines: MachineCache, cluste
       const message = `RemoteMachine ${ref.namespace}/${ref.name}, which has the host, is gone without having cleaned it, and ${why}: nothing is done to the host`;
       return { kind: 'hold', reason: REASON.MachineAbsent, message };
     }
-    // Its UID is another one after a move.
-    const isOurs = ({ machine: of }: Claimant): boolean => of.uid === ref.uid || (of.name === ref.name && of.namespace === ref.namespace);
+    // Not by its name: a machine of another management cluster may have the same.
+    const isOurs = ({ machine: of }: Claimant): boolean => of.uid === ref.uid;
     return { kind: 'clean', id: `machine ${ref.uid ?? ref.name}`, isOurs, isAdopted: ref.uid === undefined };
   }
   if (isUnsettled(entry)) {

@@ -77,8 +77,9 @@ describe('a clean host', () => {
     await expect(driver.run()).rejects.toMatchObject({ status: 409 });
     expect(world.storedEntry('a').metadata.annotations).toMatchObject({ [ANNOTATION.quarantined]: RUN });
     await world.synced();
-    await driver.cleaned((call) => call.end({ ...CLEAN, ran: false }));
+    await driver.reconcile();
     driver.expectFree();
+    expect(world.executor.calls).toBe(1);
   });
 });
 

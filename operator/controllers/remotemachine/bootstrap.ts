@@ -18,6 +18,7 @@ import { type HostOutcome, limitsOf } from '../hosts/tasks.ts';
 import type { MachineDeps } from './deps.ts';
 import { pinHostKey, replacesPin } from './host-key.ts';
 import { cleanupOf } from './cleaning.ts';
+import { clusterNameOf } from './owner.ts';
 import { failureOfRun } from './run-failure.ts';
 import { AWAITS_CONNECTION, type MachineScope, type MachineStatus } from './scope.ts';
 
@@ -236,7 +237,11 @@ export class Bootstrap {
   async #moveOn(scope: MachineScope, { reason, message, concerns }: Failure): Promise<boolean> {
     const type = concerns === 'access' ? CONDITION.Reachable : CONDITION.Clean;
     const mark = { type, status: 'False' as const, reason, message };
-    const options = { failureDomain: scope.owner?.spec?.failureDomain, startRun: true, clusterName: scope.cluster?.metadata.name };
+    const options = {
+      failureDomain: scope.owner?.spec?.failureDomain,
+      startRun: true,
+      clusterName: clusterNameOf(scope.machine, scope.owner),
+    };
     const moved = await this.#deps.allocator.moveOn(scope.machine, options, mark);
     if (moved?.kind !== 'reserved') {
       if (scope.entry !== undefined) await this.#deps.allocator.mark(scope.entry, { marks: [mark] });

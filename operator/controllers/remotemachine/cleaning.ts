@@ -6,7 +6,8 @@ import type { ReclaimOutcome } from '../../runner/execution.ts';
 import type { Claimant } from '../../runner/types.ts';
 import type { HostKey } from '../../ssh/types.ts';
 import { trustOf } from '../../pool/host-key-pins.ts';
-import { ANNOTATION } from '../../../apis/infrastructure/group.ts';
+import { ANNOTATION, PEER_MACHINE_FINALIZER } from '../../../apis/infrastructure/group.ts';
+import type { RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import { type AccessResult, cleanUpCommandsOf, type HostSpec, hostSpecOf } from '../hosts/access.ts';
 import type { Attempts } from '../hosts/attempts.ts';
 import { failureOf } from '../hosts/failure.ts';
@@ -80,8 +81,7 @@ export class HostCleaning {
     if (spec === undefined) throw new Error(`RemoteMachine ${scope.key} lost its address`);
     const access = await this.#deps.access.read(scope.name.namespace, spec, trustOf(scope.machine, scope.entry), scope.signal);
     const claimant = { runID, machine: { ...scope.name, uid: scope.uid } };
-    const isAdopted = scope.machine.metadata.annotations?.[ANNOTATION.adopted] === runID;
-    const adoption = isAdopted ? { claimant, cleanup: cleanupOf(scope, spec) } : undefined;
+    const adoption = isAdopted(scope.machine, runID) ? { claimant, cleanup: cleanupOf(scope, spec) } : undefined;
     this.#deps.tasks.ensure(scope.task, id, limitsOf(spec), async (work): Promise<HostOutcome> => {
       const outcome = await this.#deps.executor.reclaim(access, (holder) => holder.runID === runID, work, adoption);
       if (outcome.outcome !== 'Failed') return { work: 'clean', outcome };
@@ -118,6 +118,11 @@ export class HostCleaning {
     return { namespace: scope.name.namespace, spec: hostSpecOf(scope.machine.spec, scope.entry) };
   }
 }
+
+/** Whether another operator bootstrapped the host, or may have begun to, so that a host without a claim is not known to be clean. */
+export const isAdopted = ({ metadata, status }: RemoteMachine, runID: string): boolean =>
+  metadata.annotations?.[ANNOTATION.adopted] === runID ||
+  (metadata.finalizers?.includes(PEER_MACHINE_FINALIZER) === true && status?.bootstrap === undefined);
 
 /** How the machine's host is to be cleaned one day: its own commands, else what its bootstrap provider needs. */
 export function cleanupOf(scope: MachineScope, spec: HostSpec): CleanupPlan | undefined {

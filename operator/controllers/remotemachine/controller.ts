@@ -1,6 +1,7 @@
 /** RemoteMachine: an existing host becomes a Cluster API machine. The order of the phases is the order of `reconcile`. */
 import { CONDITION, REASON } from '../../../apis/infrastructure/conditions.ts';
 import { CLUSTER_GROUP, type Cluster, infrastructureReady, type Machine } from '../../../apis/cluster/types.ts';
+import { ANNOTATION } from '../../../apis/infrastructure/group.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import { keyOf } from '../../../apis/meta.ts';
 import type { ChangeHandler, Enqueue, ReconcileContext, Reconciler, Request, Result } from '../../framework/types.ts';
@@ -167,6 +168,10 @@ export class RemoteMachineReconciler implements Reconciler {
         if (type === 'deleted') this.#hostLeft(queue, identity);
         const before = old && identityOfMachine(old);
         if (before !== identity) this.#hostLeft(queue, before);
+        const entry = (old ?? object).metadata.annotations?.[ANNOTATION.poolEntry];
+        const isLeft = type === 'deleted' || entry !== object.metadata.annotations?.[ANNOTATION.poolEntry];
+        const left = entry === undefined || !isLeft ? undefined : this.#deps.entries.get(object.metadata.namespace ?? '', entry);
+        if (left !== undefined && obstacle(left) === undefined) this.#offer(queue, left);
       },
       owners: ({ object }) => {
         const ref = object.spec?.infrastructureRef;

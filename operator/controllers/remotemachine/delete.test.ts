@@ -176,6 +176,14 @@ describe('a machine that another operator bootstrapped', () => {
     expect(isGone()).toBe(true);
   });
 
+  test('and that a run was meant for since is no clean host without a claim', async () => {
+    const begun = { finalizers: [PEER_MACHINE_FINALIZER, MACHINE_FINALIZER], annotations: { [ANNOTATION.runID]: RUN } };
+    await deleted(owner({ bootstrap }), machine({ address: ADDRESS }, begun));
+    await run();
+    await world.until(() => world.executor.calls === 1);
+    expect(world.executor.reclaims[0]?.adoption).toMatchObject({ claimant: { runID: RUN }, cleanup: { source: 'kubeadm' } });
+  });
+
   test('with no known cleanup says so, and is let go at its deadline', async () => {
     await world.create(
       ...secrets().slice(0, 1),
@@ -303,6 +311,15 @@ describe('after the deadline', () => {
     later(600_001);
     await run();
     expect(world.storedEntry('a').metadata.annotations).toMatchObject({ [ANNOTATION.hostKey]: hostKey.publicKey });
+  });
+
+  test('an entry whose status was lost in a move is in quarantine, too', async () => {
+    await pooled();
+    await world.patch(POOLED_REMOTE_MACHINES, 'a', { status: { reserved: null, machineRef: null } }, 'status');
+    await cleaned((call) => call.end(failed));
+    later(600_001);
+    await run();
+    expect(world.storedEntry('a').metadata.annotations).toMatchObject({ [ANNOTATION.quarantined]: RUN });
   });
 
   test('an entry that somebody else has by now is left alone', async () => {

@@ -14,7 +14,7 @@ import { hostSpecOf } from '../hosts/access.ts';
 import { durationOf } from '../hosts/duration.ts';
 import { claimedBy } from '../hosts/failure.ts';
 import { isLostWithNamespace } from '../hosts/namespace.ts';
-import type { Cleaning, FailedCleaning, HostCleaning } from './cleaning.ts';
+import { type Cleaning, type FailedCleaning, type HostCleaning, isAdopted } from './cleaning.ts';
 import type { MachineDeps } from './deps.ts';
 import { isAccepted } from './host-key.ts';
 import { isMovedAway } from './owner.ts';
@@ -45,7 +45,14 @@ export class Deletion {
     // What is about to connect must not, before it is asked whether anything has.
     if (runID !== undefined && this.#deps.tasks.peek(scope.task)?.id === runID) await this.#deps.tasks.abort(scope.task);
     const untouched = this.#deps.allocator.isUntouched(scope.machine) && !isOfAnotherOperator(scope);
-    if (untouched || spec === undefined) return this.#finish(scope, [mark('True', REASON.NeverClaimed, 'Nothing was done on the host')]);
+    if (untouched || spec === undefined) {
+      const clean = mark('True', REASON.NeverClaimed, 'Nothing was done on the host');
+      // What kept the machine from its host keeps the next one from it, too.
+      const known = getCondition(scope.entry?.status?.conditions, CONDITION.Clean);
+      return this.#finish(scope, [
+        known?.status === 'False' ? { ...clean, ...known, type: CONDITION.Clean, reason: known.reason as Reason } : clean,
+      ]);
+    }
     if (scope.entry?.metadata.annotations?.[PAUSED_ANNOTATION] !== undefined) return this.#entryPaused(scope, scope.entry);
     return this.#clean(scope, runID ?? (await this.#adopt(scope)));
   }
@@ -112,9 +119,15 @@ export class Deletion {
   ): Promise<DeletionResult> {
     const { entry, machine } = scope;
     const note = `The host could not be cleaned in time and may hold what the machine left: ${message}`;
-    const isAdopted = machine.metadata.annotations?.[ANNOTATION.adopted] === runID;
-    if (entry !== undefined && names(entry, machine))
-      await this.#deps.allocator.quarantine(entry, machine, (isAdopted ? ADOPTED : '') + runID, mark('False', reason, message));
+    // Its status may have been lost in a move; another machine's it must not be.
+    const isIts = entry !== undefined && (names(entry, machine) || entry.status?.reserved !== true);
+    if (isIts)
+      await this.#deps.allocator.quarantine(
+        entry,
+        machine,
+        (isAdopted(machine, runID) ? ADOPTED : '') + runID,
+        mark('False', reason, message),
+      );
     this.#deps.events.event(scope.machine, 'Warning', REASON.CleanupDeadlineExceeded, CONDITION.CleanedUp, note);
     return this.#removeFinalizers(scope);
   }
@@ -123,7 +136,8 @@ export class Deletion {
   #left({ machine, status, entry }: MachineScope, deadline: number): number {
     const unpaused = [status, entry?.status].map((of) => {
       const paused = getCondition(of?.conditions, CONDITION.Paused);
-      return paused?.status === 'False' ? Date.parse(paused.lastTransitionTime) : 0;
+      if (paused?.status === 'True') return Date.now(); // its end is still to be told
+      return paused === undefined ? 0 : Date.parse(paused.lastTransitionTime);
     });
     return Math.max(Date.parse(machine.metadata.deletionTimestamp ?? ''), ...unpaused) + deadline - Date.now();
   }

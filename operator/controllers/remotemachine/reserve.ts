@@ -5,6 +5,7 @@ import { wantedIdentity } from '../../pool/choose.ts';
 import { endpointOf, identityOfMachine } from '../../pool/identity.ts';
 import type { Result } from '../../framework/types.ts';
 import type { MachineDeps } from './deps.ts';
+import { clusterNameOf } from './owner.ts';
 import type { MachineScope } from './scope.ts';
 
 export async function reserve(deps: MachineDeps, waiting: WaitingList, scope: MachineScope): Promise<Result | undefined> {
@@ -16,7 +17,7 @@ export async function reserve(deps: MachineDeps, waiting: WaitingList, scope: Ma
   }
   const failureDomain = scope.owner?.spec?.failureDomain;
   const startRun = scope.owner?.spec?.bootstrap.dataSecretName !== undefined;
-  const options = { failureDomain, startRun, clusterName: scope.cluster?.metadata.name };
+  const options = { failureDomain, startRun, clusterName: clusterNameOf(scope.machine, scope.owner) };
   const reservation = await deps.allocator.reserve(scope.machine, options);
   const { namespace, name } = scope.name;
   if (reservation.kind === 'none') {
