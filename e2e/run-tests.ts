@@ -45,8 +45,8 @@ const stages: [string, () => Count][] = [
   ['format', check(bin('prettier'), '--check', '--log-level=warn', '.')],
   ['generated files', check(process.execPath, 'apis/generate/main.ts', '--check')],
   ['shell scripts', check('shellcheck', ...scripts())],
-  ['unit tests', jest('unit', '--maxWorkers=100%')],
-  ['end-to-end suites', jest('e2e', '--maxWorkers=4')],
+  ['unit tests', jest('unit', '--maxWorkers=4')],
+  ['end-to-end suites', jest('e2e', '--maxWorkers=6')],
 ];
 
 // Before everything: the unit tests need shells and an SSH server, too.
