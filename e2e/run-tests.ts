@@ -46,7 +46,7 @@ const stages: [string, () => Count][] = [
   ['generated files', check(process.execPath, 'apis/generate/main.ts', '--check')],
   ['shell scripts', check('shellcheck', ...scripts())],
   ['unit tests', jest('unit', '--maxWorkers=4')],
-  ['end-to-end suites', jest('e2e', '--maxWorkers=6')],
+  ['end-to-end suites', jest('e2e', '--maxWorkers=4')],
 ];
 
 // Before everything: the unit tests need shells and an SSH server, too.

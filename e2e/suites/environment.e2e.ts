@@ -67,10 +67,10 @@ describe('the control plane', () => {
     const map = { apiVersion: 'v1', kind: 'ConfigMap' };
     const reference = { ...map, namespace, name: 'slow' };
     await client.apply({ ...map, metadata: { namespace, name: 'slow' } });
-    await expect(client.waitFor(reference, () => false, 200)).rejects.toThrow(
-      /ConfigMap .*slow is not as expected after 0.2 s. Last seen:/,
+    await expect(client.waitFor(reference, () => false, 2_000)).rejects.toThrow(
+      /ConfigMap .*slow is not as expected after 2 s. Last seen:/,
     );
-    await expect(client.waitFor({ ...reference, name: 'none' }, () => true, 200)).rejects.toThrow(/It does not exist/);
+    await expect(client.waitFor({ ...reference, name: 'none' }, () => true, 2_000)).rejects.toThrow(/It does not exist/);
   });
 
   describe('a second one', () => {
