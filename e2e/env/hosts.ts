@@ -12,7 +12,7 @@ import { type CommandResult, run as runCommand } from './command.ts';
 import { createKeyPair, formatDisk, hostPublicKey } from './disk.ts';
 import { hostImage } from './image.ts';
 import { createNetwork, type Network, plug, type Port, portOf, setLink, unplug } from './network.ts';
-import { children, type ManagedProcess, startProcess, untilReady } from './process.ts';
+import { children, type ManagedProcess, startProcess, unshare, untilReady } from './process.ts';
 import { isAlive, type ProcessID, type Run } from './run.ts';
 
 export interface HostOptions {
@@ -43,9 +43,6 @@ export async function startHosting(run: Run, progress: Progress): Promise<Hostin
   await mkdir(join(run.folder, 'hosts'));
   return { network, image, keyPath };
 }
-
-/** With a process namespace of its own, whose end the kernel makes the end of all in it: nspawn alone leaves its machine behind when it is killed. */
-const unshare = ['unshare', '--mount', '--pid', '--fork', '--kill-child'];
 
 const starting = pLimit(cpus().length * 4);
 

@@ -4,6 +4,7 @@ import { chmod, mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cached, type Progress, timed } from './cache.ts';
 import { must } from './command.ts';
+import { unshare } from './process.ts';
 
 const SUITE = 'bookworm';
 
@@ -76,7 +77,8 @@ export async function hostImage(progress: Progress): Promise<string> {
 async function makeImage(root: string): Promise<void> {
   const script = ['--variant=minbase', `--include=${packages.join(',')}`, SUITE, root, debianMirror(readSources())];
   // In namespaces of its own: what it mounts and starts goes with it, also when it is interrupted.
-  await must('unshare', ['--mount', '--pid', '--fork', '--kill-child', 'nice', '-n', '15', 'debootstrap', ...script]);
+  const [command = '', ...args] = unshare;
+  await must(command, [...args, 'nice', '-n', '15', 'debootstrap', ...script]);
   await must('chroot', [root, '/bin/sh', '-c', setup]);
   for (const [name, sudo] of Object.entries(accounts)) {
     if (sudo !== undefined) await writeFile(join(root, 'etc/sudoers.d', name), `${sudo}\n`, { mode: 0o440 });

@@ -98,6 +98,9 @@ export function startProcess(run: Run, { name, command, args, env, cwd, log }: P
   return new ManagedProcess(name, log, child, id);
 }
 
+/** In namespaces whose end the kernel makes the end of all processes and mounts in them: nspawn alone leaves its machine behind when it is killed. */
+export const unshare = ['unshare', '--mount', '--pid', '--fork', '--kill-child'];
+
 /** Tries `probe` every `interval` milliseconds until it is true; fails with the end of the log if the process ends or time is up. */
 export async function untilReady(started: ManagedProcess, probe: () => Promise<boolean>, timeout = 60_000, interval = 50): Promise<void> {
   const end = performance.now() + timeout;
