@@ -5,7 +5,7 @@ import type { PooledRemoteMachine, RemoteMachine } from '../../apis/infrastructu
 import { POOLED_REMOTE_MACHINES } from '../../apis/infrastructure/resources.ts';
 import type { Reservation, ReserveOptions } from './allocator.ts';
 import type { EntryMark } from './entry-status.ts';
-import { entry, machine } from './testing/objects.ts';
+import { host, machine } from './testing/objects.ts';
 import { caughtUp, NAMESPACE, Setting, type Side } from './testing/setting.ts';
 
 const OPTIONS: ReserveOptions = { failureDomain: undefined, startRun: true };
@@ -17,19 +17,10 @@ beforeEach(async () => {
 });
 afterEach(() => setting.stop());
 
-const host = (name: string, rest: Parameters<typeof entry>[1] = {}): PooledRemoteMachine =>
-  entry(name, { ...rest, spec: { machine: { address: `host-${name}`, sshKeyRef: { name: 'key' } }, ...rest.spec } });
 const annotated = (name: string, annotations: object, spec?: object): RemoteMachine =>
   machine(name, { metadata: { annotations }, ...(spec && { spec }) });
 
-/** A manager that starts after all of it was there. */
-async function given(...objects: (PooledRemoteMachine | RemoteMachine)[]): Promise<Side> {
-  for (const object of objects) {
-    if (object.kind === 'RemoteMachine') setting.machine(object);
-    else setting.entry(object as PooledRemoteMachine);
-  }
-  return setting.side();
-}
+const given = (...objects: (PooledRemoteMachine | RemoteMachine)[]): Promise<Side> => setting.given(...objects);
 const cached = ({ machines }: Side, name = 'm'): RemoteMachine => machines.get(NAMESPACE, name) as RemoteMachine;
 const reserve = (side: Side, name = 'm', options = OPTIONS): Promise<Reservation> => side.allocator.reserve(cached(side, name), options);
 const runIDOf = ({ metadata }: RemoteMachine): string | undefined => metadata.annotations?.[ANNOTATION.runID];

@@ -28,6 +28,10 @@ export const entry = (name: string, { metadata, spec, status }: Given = {}): Poo
   ...(status && { status: status }),
 });
 
+/** Entry of pool `p` whose host is `host-<name>`. */
+export const host = (name: string, rest: Given = {}): PooledRemoteMachine =>
+  entry(name, { ...rest, spec: { machine: { address: `host-${name}`, sshKeyRef: { name: 'key' } }, ...rest.spec } });
+
 /** Machine of pool `p` if not said otherwise. */
 export const machine = (name: string, { metadata, spec = { pool: 'p' }, status }: Given = {}): RemoteMachine => ({
   apiVersion: 'infrastructure.cluster.x-k8s.io/v1beta2',

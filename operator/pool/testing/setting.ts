@@ -46,6 +46,15 @@ export class Setting {
     return { allocator: new Allocator(client, entries, machines), entries, machines };
   }
 
+  /** A manager that starts after all of it was there. */
+  async given(...objects: (PooledRemoteMachine | RemoteMachine)[]): Promise<Side> {
+    for (const object of objects) {
+      if (object.kind === 'RemoteMachine') this.machine(object);
+      else this.entry(object as PooledRemoteMachine);
+    }
+    return this.side();
+  }
+
   async stop(): Promise<void> {
     this.#stop.abort();
     await Promise.all(this.#running);
