@@ -142,8 +142,9 @@ function createControllers(
     controller('pooledremotemachine', ofEntry),
     controller('remotecluster', ofCluster),
   ];
-  queues.set('machine', (request) => forMachines.queue.add(request));
-  queues.set('entry', (request) => forEntries.queue.add(request));
+  // Of a thousand machines that come at once, those whose host answered go on before the next are looked at.
+  queues.set('machine', (request) => forMachines.queue.addFirst(request));
+  queues.set('entry', (request) => forEntries.queue.addFirst(request));
   nodes.enqueue = (request) => forMachines.queue.add(request);
 
   const onMachine = ofMachine.watch(forMachines.queue);

@@ -28,6 +28,29 @@ test('a key added while it is processed comes again once, after done', async () 
   expect(queue.length).toBe(0);
 });
 
+test('what goes first goes before the rest, in order, and still once', async () => {
+  const queue = new WorkQueue();
+  for (const request of [a, b]) queue.add(request);
+  for (const request of [c, b, c]) queue.addFirst(request);
+  queue.add(b);
+  expect(queue.length).toBe(3);
+  expect([await queue.get(), await queue.get(), await queue.get()]).toEqual([c, b, a]);
+  expect(queue.length).toBe(0);
+});
+
+test('a key that is to go first while it is processed does so after done', async () => {
+  const queue = new WorkQueue();
+  queue.add(a);
+  await queue.get();
+  queue.add(a);
+  queue.addFirst(a);
+  queue.add(a);
+  queue.add(b);
+  queue.done(a);
+  expect([await queue.get(), await queue.get()]).toEqual([a, b]);
+  expect(queue.length).toBe(0);
+});
+
 test('wakes a worker that waits', async () => {
   const queue = new WorkQueue();
   const next = [queue.get(), queue.get()];

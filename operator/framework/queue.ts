@@ -1,4 +1,7 @@
-/** A work queue with the promises of client-go's: a key waits once however often it is added, and is never worked on twice at once. */
+/**
+ * A work queue with the promises of client-go's: a key waits once however often it is added, and is never worked on twice at once. As in
+ * controller-runtime's priority queue, some keys go first: of many that come together, those that are far on get done before all get on.
+ */
 import type { QueueMetrics } from './metrics.ts';
 import type { Enqueue, Request } from './types.ts';
 
@@ -8,15 +11,17 @@ export interface QueueOptions {
   backoff?: { base: number; max: number };
 }
 
+type Rank = 'first' | 'usual';
+
 /** Longest delay that a Node timer takes; a key that comes back too early does no harm. */
 const MAX_DELAY = 2 ** 31 - 1;
 
 export class WorkQueue implements Enqueue {
   readonly #metrics: QueueMetrics | undefined;
   readonly #backoff: { base: number; max: number };
-  /** Keys to work on, in order, with the time they were added. None of them is in #processing. */
-  readonly #waiting = new Map<string, { request: Request; since: number }>();
-  readonly #processing = new Map<string, { since: number; again: boolean }>();
+  /** Keys to work on, in order, with the time they were added. Each is in one of them at most, and none in #processing. */
+  readonly #waiting: Record<Rank, Map<string, { request: Request; since: number }>> = { first: new Map(), usual: new Map() };
+  readonly #processing = new Map<string, { since: number; again: Rank | undefined }>();
   readonly #delayed = new Map<string, { due: number; timer: NodeJS.Timeout }>();
   readonly #failures = new Map<string, number>();
   readonly #idle: ((request: Request | undefined) => void)[] = [];
@@ -25,29 +30,29 @@ export class WorkQueue implements Enqueue {
   constructor(options: QueueOptions = {}) {
     this.#metrics = options.metrics;
     this.#backoff = options.backoff ?? { base: 250, max: 30_000 };
-    this.#metrics?.depth(() => this.#waiting.size);
+    this.#metrics?.depth(() => this.length);
     this.#metrics?.unfinished(() => this.#unfinished());
   }
 
   /** Keys that wait to be worked on now. */
   get length(): number {
-    return this.#waiting.size;
+    return this.#waiting.first.size + this.#waiting.usual.size;
   }
 
   /** Keys that the queue knows anything of: 0 once everything is done and forgotten. */
   get known(): number {
-    return new Set([...this.#waiting.keys(), ...this.#processing.keys(), ...this.#delayed.keys(), ...this.#failures.keys()]).size;
+    const { first, usual } = this.#waiting;
+    return new Set([...first.keys(), ...usual.keys(), ...this.#processing.keys(), ...this.#delayed.keys(), ...this.#failures.keys()]).size;
   }
 
   /** A key that is being worked on comes again after it is done. */
   add(request: Request): void {
-    const key = keyOf(request);
-    if (this.#closed || this.#waiting.has(key)) return;
-    const processing = this.#processing.get(key);
-    if (processing?.again === true) return;
-    this.#metrics?.added();
-    if (processing !== undefined) processing.again = true;
-    else this.#enqueue(key, request);
+    this.#add(request, 'usual');
+  }
+
+  /** As add, before those that were added. */
+  addFirst(request: Request): void {
+    this.#add(request, 'first');
   }
 
   /** Of several delays of a key the earliest due one counts. */
@@ -89,9 +94,11 @@ export class WorkQueue implements Enqueue {
   /** The next key, as soon as there is one; undefined after shutDown. Call done for it. */
   get(): Promise<Request | undefined> {
     if (this.#closed) return Promise.resolve(undefined);
-    for (const [key, { request, since }] of this.#waiting) {
-      this.#waiting.delete(key);
-      return Promise.resolve(this.#hand(key, request, since));
+    for (const waiting of [this.#waiting.first, this.#waiting.usual]) {
+      for (const [key, { request, since }] of waiting) {
+        waiting.delete(key);
+        return Promise.resolve(this.#hand(key, request, since));
+      }
     }
     return new Promise((resolve) => this.#idle.push(resolve));
   }
@@ -102,7 +109,7 @@ export class WorkQueue implements Enqueue {
     if (processing === undefined) return;
     this.#processing.delete(key);
     this.#metrics?.worked((performance.now() - processing.since) / 1000);
-    if (processing.again && !this.#closed) this.#enqueue(key, request);
+    if (processing.again && !this.#closed) this.#enqueue(key, request, processing.again);
   }
 
   /** Drops everything that waits; get gives undefined from now on, and adds are ignored. */
@@ -110,7 +117,7 @@ export class WorkQueue implements Enqueue {
     this.#closed = true;
     for (const { timer } of this.#delayed.values()) clearTimeout(timer);
     this.#delayed.clear();
-    this.#waiting.clear();
+    for (const waiting of Object.values(this.#waiting)) waiting.clear();
     this.#failures.clear();
     for (const resolve of this.#idle.splice(0)) resolve(undefined);
   }
@@ -121,17 +128,33 @@ export class WorkQueue implements Enqueue {
     return [...this.#processing.values()].reduce((sum, { since }) => sum + (now - since) / 1000, 0);
   }
 
-  #enqueue(key: string, request: Request): void {
+  #add(request: Request, rank: Rank): void {
+    const key = keyOf(request);
+    if (this.#closed || this.#waiting.first.has(key)) return;
+    const processing = this.#processing.get(key);
+    const there = this.#waiting.usual.get(key);
+    if (processing?.again === undefined && there === undefined) this.#metrics?.added();
+    if (processing !== undefined) {
+      if (processing.again === undefined || rank === 'first') processing.again = rank;
+    } else if (there === undefined) {
+      this.#enqueue(key, request, rank);
+    } else if (rank === 'first') {
+      this.#waiting.usual.delete(key);
+      this.#waiting.first.set(key, there);
+    }
+  }
+
+  #enqueue(key: string, request: Request, rank: Rank): void {
     const since = performance.now();
     const resolve = this.#idle.shift();
-    if (resolve === undefined) this.#waiting.set(key, { request, since });
+    if (resolve === undefined) this.#waiting[rank].set(key, { request, since });
     else resolve(this.#hand(key, request, since));
   }
 
   #hand(key: string, request: Request, since: number): Request {
     const now = performance.now();
     this.#metrics?.waited((now - since) / 1000);
-    this.#processing.set(key, { since: now, again: false });
+    this.#processing.set(key, { since: now, again: undefined });
     return request;
   }
 }

@@ -1,7 +1,7 @@
 import { Tail } from '../ssh/output.ts';
 import { OutputParser } from './output-parser.ts';
 import { TAIL, parseAnswer } from './protocol.ts';
-import type { FollowEvent } from './types.ts';
+import type { OutputEvent } from './types.ts';
 import type { JobResult, Line } from './words.ts';
 
 /** What a follow's exec brought. */
@@ -22,14 +22,26 @@ export interface Stream {
 export class AnswerStream {
   readonly #nonce: string;
   readonly #output: OutputParser;
+  readonly #onHead: (head: Line[]) => void;
   readonly #onEnd: () => void;
   readonly #tail = new Tail(TAIL);
   #start: Buffer = Buffer.alloc(0);
   #head: Line[] | undefined;
 
-  /** @param onEnd called once, when the end mark has come. */
-  constructor(nonce: string, runID: string, offset: number, on: (event: FollowEvent) => void, onEnd: () => void) {
+  /**
+   * @param onHead called once, when the answer before the stream has come.
+   * @param onEnd called once, when the end mark has come.
+   */
+  constructor(
+    nonce: string,
+    runID: string,
+    offset: number,
+    on: (event: OutputEvent) => void,
+    onHead: (head: Line[]) => void,
+    onEnd: () => void,
+  ) {
     this.#nonce = nonce;
+    this.#onHead = onHead;
     this.#onEnd = onEnd;
     this.#output = new OutputParser(runID, offset, (event) => {
       if (event.kind === 'output') this.#tail.push(event.chunk);
@@ -48,6 +60,7 @@ export class AnswerStream {
     if (end === -1) return;
     const text = this.#start.subarray(0, end).toString('utf8');
     this.#head = parseAnswer(`${text}\n${this.#nonce} end\n`, this.#nonce);
+    this.#onHead(this.#head ?? []);
     const rest = this.#start.subarray(end + 1);
     this.#start = Buffer.alloc(0);
     this.#pass(rest);

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CLAIMANT, LocalConnection, LocalHost, OPTIONS, RUN, USERLANDS, cleanupOf, planOf, processes } from './testing/local.ts';
+import { CLAIMANT, LocalConnection, LocalHost, RUN, USERLANDS, cleanupOf, planOf, processes } from './testing/local.ts';
 import { RunnerError, type Claimant } from './types.ts';
 
 jest.setTimeout(120_000);
@@ -137,7 +137,7 @@ describe('a claim that a person gave up', () => {
   ])('known by %s, gives way, and what lives of it ends', async (_name, abandoned) => {
     await using host = new LocalHost();
     await host.runner().claim(old, undefined);
-    await host.runner().start(old.runID, planOf('sleep 60'), OPTIONS);
+    await host.start(planOf('sleep 60'), { runID: old.runID });
     const pid = readFileSync(host.claim(`run.${old.runID}`, 'bootstrap', 'started'), 'utf8').split(' ')[0] ?? '';
     await host.runner().claim(CLAIMANT, undefined, { abandoned });
     expect(readFileSync(host.claim('run'), 'utf8')).toBe(`${RUN}\n`);

@@ -5,6 +5,7 @@ import { CLAIMANT, LocalHost, OPTIONS, RUN, USERLANDS, cleanupOf, collect, fileS
 import { runnerFactory } from './runner.ts';
 import type { CleanupPlan } from '../cleanup/plan.ts';
 import type { Plan } from '../bootstrap/plan.ts';
+import type { Runner } from './types.ts';
 
 jest.setTimeout(120_000);
 
@@ -13,8 +14,7 @@ const ignore = (): void => undefined;
 /** Claims and runs to the end. */
 async function ran(host: LocalHost, cleanup: CleanupPlan | undefined, plan: Plan = planOf('true')): Promise<void> {
   await host.runner().claim(CLAIMANT, cleanup);
-  await host.runner().start(RUN, plan, OPTIONS);
-  await host.runner().follow(RUN, 0, ignore);
+  await host.runner().run(RUN, plan, OPTIONS, ignore);
 }
 
 describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
@@ -52,7 +52,7 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
           `for pid in $(cat ${pids}); do [ ! -e /proc/$pid ] || grep -q "State:.Z" /proc/$pid/status || { cat /proc/$pid/stat; exit 1; }; done`,
         ]),
       );
-    await host.runner().start(RUN, planOf(...commands), OPTIONS);
+    await host.start(planOf(...commands));
     await until(() => existsSync(host.path('deaf')) && readFileSync(pids, 'utf8').split('\n').length === 5, 'the processes');
     expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'Clean', ran: true });
   });
@@ -71,7 +71,7 @@ describe('a host that another operator bootstrapped', () => {
   test('never has a bootstrap started', async () => {
     await using host = new LocalHost();
     await host.runner().claim(CLAIMANT, undefined, { begun: true });
-    await host.runner().start(RUN, planOf(`touch ${host.path('ran')}`), OPTIONS);
+    await host.start(planOf(`touch ${host.path('ran')}`));
     expect((await host.runner().follow(RUN, 0, ignore)).phase).toBe('Vanished');
     expect(existsSync(host.path('ran'))).toBe(false);
   });
@@ -90,9 +90,9 @@ test('kill ends a run, its data leaves the host, and strangers live', async () =
   await using host = new LocalHost();
   await using stranger = new LocalHost();
   await stranger.runner().claim({ ...CLAIMANT, runID: `${RUN}0` }, undefined);
-  await stranger.runner().start(`${RUN}0`, planOf('sleep 60'), OPTIONS);
+  await stranger.start(planOf('sleep 60'), { runID: `${RUN}0` });
   await host.runner().claim(CLAIMANT, undefined);
-  await host.runner().start(RUN, planOf('sleep 60'), OPTIONS);
+  await host.start(planOf('sleep 60'));
   await host.runner().kill(RUN);
   expect((await host.runner().inspect(RUN)).state).toMatchObject({ phase: 'Vanished' });
   expect(readdirSync(host.room('bootstrap')).filter((name) => name.startsWith('data'))).toEqual([]);
@@ -103,7 +103,7 @@ test('kill ends a run, its data leaves the host, and strangers live', async () =
 test('a claim that was never started is only removed, and nothing starts any more', async () => {
   await using host = new LocalHost();
   await host.runner().claim(CLAIMANT, cleanupOf([`touch ${host.path('cleaned')}`]));
-  const racing = Promise.allSettled([0, 1, 2].map(() => host.runner().start(RUN, planOf(`touch ${host.path('ran')}`), OPTIONS)));
+  const racing = Promise.allSettled([0, 1, 2].map(() => host.start(planOf(`touch ${host.path('ran')}`))));
   const result = await host.runner().clean(RUN, ignore);
   await racing;
   await until(() => host.processes().length === 0, 'everything to end');
@@ -121,12 +121,9 @@ describe('a start that is overtaken by a release', () => {
     mkdirSync(slow);
     execFileSync('mkfifo', [gate]);
     writeFileSync(join(slow, 'base64'), `#!/bin/sh\n: >${slow}/reached; read x <${gate}; exec /usr/bin/base64 "$@"\n`, { mode: 0o755 });
-    const runner = runnerFactory({ ...host.paths, path: `${slow}:${host.paths.path}` })(
-      host.connect(),
-      'plain',
-      AbortSignal.timeout(60_000),
-    );
-    const start = Promise.allSettled([runner.start(RUN, planOf(`touch ${host.path('ran')}`), OPTIONS)]);
+    const slowly = runnerFactory({ ...host.paths, path: `${slow}:${host.paths.path}` });
+    const runner = ({ signal }: { signal: AbortSignal }): Runner => slowly(host.connect(), 'plain', signal);
+    const start = Promise.allSettled([host.start(planOf(`touch ${host.path('ran')}`), { runner })]);
     await until(() => existsSync(join(slow, 'reached')), 'the upload');
     return {
       start,
@@ -158,7 +155,7 @@ describe('a start that is overtaken by a release', () => {
     goOn();
     expect(await start).toMatchObject([{ status: 'rejected', reason: { reason: 'HostInUse' } }]);
     expect(readdirSync(host.claim(), { recursive: true })).toEqual(claim);
-    await host.runner().start(OTHER, planOf(`touch ${host.path('other')}`), OPTIONS);
+    await host.start(planOf(`touch ${host.path('other')}`), { runID: OTHER });
     expect(await host.runner().follow(OTHER, 0, ignore)).toMatchObject({ phase: 'Finished', exitCode: 0 });
     expect([existsSync(host.path('ran')), existsSync(host.path('other'))]).toEqual([false, true]);
   });
@@ -168,7 +165,7 @@ test('no claim, or that of another run, is not ours to clean', async () => {
   await using host = new LocalHost();
   expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'Clean', ran: false });
   await host.runner().claim({ ...CLAIMANT, runID: 'run-2' }, cleanupOf([`touch ${host.path('cleaned')}`]));
-  await host.runner().start('run-2', planOf('true'), OPTIONS);
+  await host.start(planOf('true'), { runID: 'run-2' });
   expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'Clean', ran: false });
   expect(readdirSync(host.claim())).toContain('run');
   expect(existsSync(host.path('cleaned'))).toBe(false);
@@ -177,7 +174,7 @@ test('no claim, or that of another run, is not ours to clean', async () => {
 test('without a plan nobody knows how, the run is dead and the claim stays', async () => {
   await using host = new LocalHost();
   await host.runner().claim(CLAIMANT, undefined);
-  await host.runner().start(RUN, planOf('sleep 60'), OPTIONS);
+  await host.start(planOf('sleep 60'));
   expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'NoCleanupKnown' });
   expect((await host.runner().inspect(RUN)).state).toMatchObject({ phase: 'Vanished' });
 });

@@ -32,9 +32,9 @@ marked_by_environment() {
 }
 
 slay() { # 5 s to end, then 5 s to die
-  begun=$(now) told=' '
+  begun=$(date +%s) told=' '
   while belonging; do
-    spent=$(($(now) - begun))
+    spent=$(($(date +%s) - begun))
     [ "$spent" -lt 11 ] || fail StillRunning "processes$pids of run $run would not die"
     for id in $pids; do
       case "$told" in

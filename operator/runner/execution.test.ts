@@ -1,11 +1,22 @@
 import type { Connection, Dialer, HostKey } from '../ssh/types.ts';
 import { type BootstrapRequest, Executor, type HostAccess } from './execution.ts';
 import { SSHError } from '../ssh/types.ts';
-import { type Claimant, RunnerError, type Runner } from './types.ts';
+import { type Claimant, type FollowEvent, RunnerError, type Runner } from './types.ts';
 
 const HOST_KEY: HostKey = { type: 'ssh-ed25519', publicKey: 'ssh-ed25519 AAAA', fingerprint: 'SHA256:x' };
 const STARTED = new Date('2026-01-01T00:00:00Z');
 const ACCESS = { target: {}, privilege: 'none' } as unknown as HostAccess;
+
+const FINISHED = { phase: 'Finished', startedAt: STARTED, finishedAt: STARTED, exitCode: 0, sentinel: true, outputTail: '' } as const;
+
+/** A follow of a run that has this age and ends 100 ms later, unless it is ended before. */
+const following = (signal: AbortSignal, age: number) => (_runID: string, _offset: number, on: (event: FollowEvent) => void) => {
+  on({ kind: 'running', age });
+  return new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error));
+    setTimeout(() => resolve(FINISHED), 100);
+  });
+};
 
 /** A host that claims, starts and finishes at once; the order of what it was asked. */
 function host(verbs: object | ((signal: AbortSignal) => object) = {}): { executor: Executor; asked: string[] } {
@@ -15,11 +26,10 @@ function host(verbs: object | ((signal: AbortSignal) => object) = {}): { executo
     <T>(name: string, answer: T) =>
     (): Promise<T> =>
       Promise.resolve((asked.push(name), answer));
-  const finished = { phase: 'Finished', startedAt: STARTED, finishedAt: STARTED, exitCode: 0, sentinel: true, outputTail: '' } as const;
   const usual = {
     claim: verb('claim', { facts: {}, state: { phase: 'Claimed' as const } }),
-    start: verb('start', undefined),
-    follow: verb('follow', finished),
+    run: verb('run', FINISHED),
+    follow: verb('follow', FINISHED),
     tidy: verb('tidy', undefined),
   };
   const runner = (signal: AbortSignal): Runner =>
@@ -57,7 +67,7 @@ test('a run starts when it may, and not at contact', async () => {
   expect(asked).toEqual(['claim']);
   resolve();
   expect(await running).toMatchObject({ ended: { phase: 'Finished', exitCode: 0 }, hostKey: HOST_KEY });
-  expect(asked).toEqual(['claim', 'start', 'follow', 'tidy', 'close']);
+  expect(asked).toEqual(['claim', 'run', 'close']);
 });
 
 test('one that is ended while it waits to start does not', async () => {
@@ -86,15 +96,28 @@ describe('a run that had its host before', () => {
   test('is started where it was cut off between claim and start', async () => {
     const { executor, asked } = host({ inspect: () => Promise.resolve({ facts: {}, state: { phase: 'Claimed' }, holder: undefined }) });
     await executor.bootstrap(ACCESS, { ...request(at), begun: true }, work());
-    expect(asked).toEqual(['start', 'follow', 'tidy', 'close']);
+    expect(asked).toEqual(['run', 'close']);
   });
 
-  test('has as much time left as its own age says, whatever the clocks say', async () => {
+  test.each<[number, string]>([
+    [10, 'Finished'],
+    [60_000, 'TimedOut'],
+  ])('has as much time left as its own age of %d ms says, whatever the clocks say: %s', async (age, phase) => {
     const state = { phase: 'Running', startedAt: new Date(0), age: 10, command: 'c' };
-    const { executor } = host({ inspect: () => Promise.resolve({ facts: {}, state, holder: undefined }) });
+    const { executor } = host((signal) => ({
+      inspect: () => Promise.resolve({ facts: {}, state, holder: undefined }),
+      follow: following(signal, age),
+      kill: () => Promise.resolve(),
+    }));
     const { ended } = await executor.bootstrap(ACCESS, { ...request(at), begun: true, timeout: 60_000 }, work());
-    expect(ended).toMatchObject({ phase: 'Finished' });
+    expect(ended).toMatchObject({ phase });
   });
+});
+
+test('the time of a run does not begin before the run', async () => {
+  const run = () => new Promise((resolve) => setTimeout(() => resolve(FINISHED), 50));
+  const { executor } = host({ run });
+  expect(await executor.bootstrap(ACCESS, { ...request(at), timeout: 1 }, work())).toMatchObject({ ended: FINISHED });
 });
 
 test.each<[string, Error, boolean]>([
@@ -164,7 +187,7 @@ describe('a run that has had its time', () => {
     const { executor } = host((signal: AbortSignal) => ({
       claim: () => Promise.resolve({ facts: {}, state: running }),
       inspect: () => Promise.resolve({ facts: {}, state: answers.shift(), holder: undefined }),
-      follow: () => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))),
+      follow: following(signal, 100),
       kill: () => Promise.resolve(),
     }));
     const { ended } = await executor.bootstrap(ACCESS, { ...request(at), timeout: 100 }, work());

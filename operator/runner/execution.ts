@@ -84,6 +84,51 @@ export class RunUnavailable extends Error {}
 /** Longest delay that a timer takes, ms. */
 const MAX_DELAY = 2 ** 31 - 1;
 
+/** Ends a follow when the run that it follows has had its time. */
+class Deadline {
+  readonly #abort = new AbortController();
+  readonly #timeout: number;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** @param timeout ms from the run's start */
+  constructor(timeout: number) {
+    this.#timeout = timeout;
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  /** @param age of the run, ms */
+  set(age: number): void {
+    clearTimeout(this.#timer);
+    const left = this.#timeout - Math.max(0, age);
+    this.#timer = setTimeout(() => this.#abort.abort(), Math.min(Math.max(0, Math.ceil(left)), MAX_DELAY));
+  }
+
+  clear(): void {
+    clearTimeout(this.#timer);
+  }
+}
+
+/** Takes what a follow sees where it belongs. */
+function listener({ onOutput }: BootstrapRequest, contact: Contact, deadline: Deadline, work: Work): (event: FollowEvent) => void {
+  let startedAt: Date | undefined;
+  return (event) => {
+    switch (event.kind) {
+      case 'running':
+        deadline.set(event.age);
+        break;
+      case 'output':
+        onOutput(event.chunk);
+        break;
+      case 'command':
+        startedAt ??= event.at;
+        work.report({ contact, startedAt, command: event.name });
+    }
+  };
+}
+
 export class Executor {
   readonly #dialer: Dialer;
   readonly #createRunner: RunnerFactory;
@@ -103,24 +148,8 @@ export class Executor {
       const claimed = await (request.begun ? runner.inspect(runID) : this.#claim(runner, request));
       const contact = { facts: { ...claimed.facts, hostKey: connection.hostKey.fingerprint }, hostKey: connection.hostKey };
       if (claimed.state === undefined) return { ...contact, ended: { phase: 'Lost', holder: claimed.holder } };
-      let progress: Progress = { contact };
-      work.report(progress);
-      if (claimed.state.phase === 'Claimed') {
-        if (request.plan === undefined) throw new RunUnavailable('the run was not started yet and its bootstrap data is gone');
-        await abortable<void>(work.signal, (resolve) => void request.committed.then(resolve));
-        await runner.start(runID, request.plan(contact.facts), request.options);
-      }
-      const on = (event: FollowEvent): void => {
-        if (event.kind === 'output') {
-          request.onOutput(event.chunk);
-          return;
-        }
-        progress = { ...progress, startedAt: progress.startedAt ?? event.at, command: event.name };
-        work.report(progress);
-      };
-      const ended = await this.#follow(connection, access.privilege, claimed.state, request, on, work.signal);
-      await runner.tidy(runID);
-      return { ...contact, ended };
+      work.report({ contact });
+      return { ...contact, ended: await this.#ended(connection, access.privilege, claimed.state, request, contact, work) };
     });
   }
 
@@ -168,26 +197,44 @@ export class Executor {
     }
   }
 
-  async #follow(
+  /** Starts the run where it was not started, and follows it to its end or to that of its time. */
+  async #ended(
     connection: Connection,
     privilege: Privilege,
     state: RunState,
     request: BootstrapRequest,
-    on: (event: FollowEvent) => void,
-    signal: AbortSignal,
+    contact: Contact,
+    work: Work,
   ): Promise<Ended> {
-    if (state.phase === 'Finished' || state.phase === 'Vanished') return state;
     const { runID } = request.claimant;
-    const left = request.timeout - (state.phase === 'Running' ? Math.max(0, state.age) : 0);
-    const deadline = AbortSignal.timeout(Math.min(Math.max(0, Math.ceil(left)), MAX_DELAY));
+    const runner = this.#createRunner(connection, privilege, work.signal);
+    if (state.phase === 'Finished' || state.phase === 'Vanished') {
+      await runner.tidy(runID);
+      return state;
+    }
+    const deadline = new Deadline(request.timeout);
+    const limited = this.#createRunner(connection, privilege, AbortSignal.any([work.signal, deadline.signal]));
     try {
-      const ended = await this.#createRunner(connection, privilege, AbortSignal.any([signal, deadline])).follow(runID, 0, on);
+      const on = listener(request, contact, deadline, work);
+      const plan = state.phase === 'Claimed' ? await this.#planOf(request, contact, work.signal) : undefined;
+      const ended = await (plan === undefined ? limited.follow(runID, 0, on) : limited.run(runID, plan, request.options, on));
       if (ended.phase === 'Finished' || ended.phase === 'Vanished') return ended;
       throw new RunnerError('RunnerProtocol', `the run ${runID} ended its output while it is ${ended.phase}`);
     } catch (error) {
-      if (!deadline.aborted || signal.aborted) throw error;
+      if (!deadline.signal.aborted || work.signal.aborted) throw error;
+    } finally {
+      deadline.clear();
     }
-    return this.#timedOut(this.#createRunner(connection, privilege, signal), runID);
+    const ended = await this.#timedOut(runner, runID);
+    await runner.tidy(runID);
+    return ended;
+  }
+
+  /** The plan of a run that may start now. */
+  async #planOf({ plan, committed }: BootstrapRequest, { facts }: Contact, signal: AbortSignal): Promise<Plan> {
+    if (plan === undefined) throw new RunUnavailable('the run was not started yet and its bootstrap data is gone');
+    await abortable<void>(signal, (resolve) => void committed.then(resolve));
+    return plan(facts);
   }
 
   async #timedOut(runner: ReturnType<RunnerFactory>, runID: string): Promise<Ended> {

@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
-import { CLAIMANT, LocalHost, OPTIONS, RUN, USERLANDS, cleanupOf, collect, planOf, until } from './testing/local.ts';
-import type { FollowEvent } from './types.ts';
+import { CLAIMANT, LocalHost, RUN, USERLANDS, cleanupOf, collect, planOf, until } from './testing/local.ts';
+import type { OutputEvent } from './types.ts';
 
 jest.setTimeout(120_000);
 
@@ -16,7 +16,7 @@ async function startGated(host: LocalHost, ...commands: string[]): Promise<strin
   const gate = host.path('gate');
   execFileSync('mkfifo', [gate]);
   await host.runner().claim(CLAIMANT, cleanupOf([]));
-  await host.runner().start(RUN, planOf(...commands.map((command) => command.replaceAll('GATE', `read x <${gate}`))), OPTIONS);
+  await host.start(planOf(...commands.map((command) => command.replaceAll('GATE', `read x <${gate}`))));
   return gate;
 }
 
@@ -85,7 +85,7 @@ test('from the offset of any event, or within any output, the rest follows', asy
           within,
         })),
   );
-  const bytes = (events: FollowEvent[]): string =>
+  const bytes = (events: OutputEvent[]): string =>
     Buffer.concat(events.map((e) => (e.kind === 'output' ? e.chunk : Buffer.from(`<${e.name}>`)))).toString('latin1');
   await fc.assert(
     fc.asyncProperty(fc.constantFrom(...starts), async ({ offset, index, within }) => {

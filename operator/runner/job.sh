@@ -41,7 +41,7 @@ sessions() { # one shell after the other
 prepare() {
   [ ! -e "$here" ] || rm -rf "$here" || return
   mkdir -p "$here" && mkfifo "$here/alive" && text "$here/start" "$birth" &&
-    text "$home/started.$$" "$$ $birth $(now)" && : >>"$home/output"
+    text "$home/started.$$" "$$ $birth $(date +%s)" && : >>"$home/output"
 }
 
 greet() { # tells those who wait for the start
@@ -74,7 +74,7 @@ conclude() { # EXIT-CODE
   sentinel=unneeded
   [ "$expects" = no ] || sentinel=no
   [ ! -e "$SENTINEL" ] || sentinel=yes
-  result="$1 $(now) $sentinel $step"
+  result="$1 $(date +%s) $sentinel $step"
   case $1$sentinel in 0yes | 0unneeded) : >"$home/succeeded" ;; esac
   text "$here/result" "$result"
   text "$home/result.new" "$result" && mv -f "$home/result.new" "$home/result"
@@ -172,7 +172,7 @@ step_perform() {
 
 enter() {
   text "$room/$job/current.new" "$kind $name" && mv -f "$room/$job/current.new" "$room/$job/current"
-  printf '\036%s command %s %s\n' "$run" "$(now)" "$name" >>"$room/$job/output"
+  printf '\036%s command %s %s\n' "$run" "$(date +%s)" "$name" >>"$room/$job/output"
 }
 
 own_process() { # INTERPRETER...

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { OutputParser } from './output-parser.ts';
-import type { FollowEvent } from './types.ts';
+import type { OutputEvent } from './types.ts';
 
 const RUN = 'run-1';
 const NAME = Buffer.from('runcmd[0]').toString('base64');
@@ -14,8 +14,8 @@ const piece = fc.oneof(
 );
 const output = fc.array(piece, { maxLength: 30 }).map((pieces) => Buffer.concat(pieces));
 
-function parse(chunks: Buffer[]): { events: FollowEvent[]; parser: OutputParser } {
-  const events: FollowEvent[] = [];
+function parse(chunks: Buffer[]): { events: OutputEvent[]; parser: OutputParser } {
+  const events: OutputEvent[] = [];
   const parser = new OutputParser(RUN, 0, (event) => events.push(event));
   for (const chunk of chunks) parser.write(chunk);
   parser.end();
@@ -23,7 +23,7 @@ function parse(chunks: Buffer[]): { events: FollowEvent[]; parser: OutputParser 
 }
 
 /** The same whatever the chunks: output joined, commands by name. */
-function joined(events: FollowEvent[]): string {
+function joined(events: OutputEvent[]): string {
   return events.map((event) => (event.kind === 'output' ? event.chunk.toString('latin1') : `<${event.name}>`)).join('');
 }
 
@@ -60,7 +60,7 @@ test('the end mark ends it', () => {
 });
 
 test('what begins like a mark and never ends does not pile up', () => {
-  const events: FollowEvent[] = [];
+  const events: OutputEvent[] = [];
   const parser = new OutputParser(RUN, 0, (event) => events.push(event));
   parser.write(Buffer.from(`\x1e${RUN} `));
   for (let index = 0; index < 40; index++) parser.write(Buffer.alloc(1000, 'x'));

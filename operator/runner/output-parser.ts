@@ -1,5 +1,5 @@
 import { date, decodeName, parseResult, splitAtSpace, type JobResult } from './words.ts';
-import type { FollowEvent } from './types.ts';
+import type { OutputEvent } from './types.ts';
 
 const RECORD_SEPARATOR = 0x1e;
 const LINE_FEED = 0x0a;
@@ -12,13 +12,13 @@ const MAX_MARK = 16 * 1024;
  */
 export class OutputParser {
   readonly #prefix: Buffer;
-  readonly #on: (event: FollowEvent) => void;
+  readonly #on: (event: OutputEvent) => void;
   #offset: number;
   #held: Buffer = Buffer.alloc(0);
   /** Set once the end mark was seen; nothing after it is looked at. */
   result: JobResult | undefined;
 
-  constructor(runID: string, offset: number, on: (event: FollowEvent) => void) {
+  constructor(runID: string, offset: number, on: (event: OutputEvent) => void) {
     this.#prefix = Buffer.from(`\x1e${runID} `);
     this.#offset = offset;
     this.#on = on;

@@ -229,7 +229,7 @@ describe('the data leaves the host', () => {
   test('when the run has vanished and is tidied; while it runs nothing is touched', async () => {
     await using host = new LocalHost();
     await host.runner().claim(CLAIMANT, undefined);
-    await host.runner().start(RUN, planOf('sleep 60'), OPTIONS);
+    await host.start(planOf('sleep 60'));
     const data = (): string[] => readdirSync(host.room('bootstrap')).filter((name) => name.startsWith('data'));
     await host.runner().tidy(RUN);
     expect(data()).toHaveLength(1);

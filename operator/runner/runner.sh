@@ -83,8 +83,6 @@ place() { # FROM TO: renames a directory; fails where TO is
   if [ -d "$2/${1##*/}" ]; then rm -rf "${2:?}/${1##*/}" && return 1; fi
 }
 
-now() { date +%s; }
-
 boot() { read -r boot </proc/sys/kernel/random/boot_id; }
 
 process() { # PID: sets parent, session and birth; fails where no such process lives
@@ -144,7 +142,7 @@ fill() { # RUN NAMESPACE NAME UID BEGUN
   if [ "$5" = yes ]; then
     # What no process of ours began: of the first process of the host, at a time when that was not there.
     begun=$new/run.$1/bootstrap
-    if ! mkdir "$begun" || ! text "$begun/started" "1 - $(now)"; then return 1; fi
+    if ! mkdir "$begun" || ! text "$begun/started" "1 - $(date +%s)"; then return 1; fi
     flush "$begun/started" "$begun"
   fi
   set -- "$new" "$new"/*
@@ -259,19 +257,19 @@ say_tail() { # JOB
   [ ! -e "$room/$1/output" ] || [ "$verb" = follow ] || say "tail $(tail -c 12288 "$room/$1/output" | $BASE64 | tr -d '\n')"
 }
 
-leash() { # PIDS: ends them and this shell when the client goes away (its side of standard input closes)
-  (cat <&3 && kill "$@" $$) >/dev/null 2>&1 &
+leash() { # PIDS: ends them and this shell when the client goes away (its side of standard input closes), and ends by its last word
+  (read -r _ <&3 || { kill "$@" $$; exit 1; }) >/dev/null 2>&1 &
   leash=$!
 }
 
-do_follow() { # RUN JOB FIRST-BYTE
+do_follow() { # RUN JOB FIRST-BYTE: exit code 0 where the client said that it has seen the end, and what it needs no more is gone
   hold "$1"
   say_state "$2"
   output=$room/$2/output
   if ! alive "$2"; then
     say stream still
     [ ! -e "$output" ] || tail -c "+$3" "$output"
-    exit 0
+    exit 1
   fi
   # Opened so that it neither waits for a writer nor misses that there is none.
   fifo=$VOLATILE/$run.$2.$pid/alive
@@ -290,8 +288,14 @@ do_follow() { # RUN JOB FIRST-BYTE
   life=$!
   leash "$tail" "$life"
   wait "$life"
-  sleep 2 # a tail that polls needs a second for the last lines; a client that saw the end is gone by now
-  kill "$tail" "$leash"
+  # A tail that polls needs a second for the last lines; one who vanished has said no end that could be seen.
+  (sleep 2; kill "$leash") >/dev/null 2>&1 3<&- 7<&- &
+  late=$!
+  wait "$leash"
+  seen=$?
+  kill "$tail" "$late"
+  [ "$seen" = 0 ] || exit 1
+  if [ "$2" = bootstrap ]; then do_tidy "$1"; fi
   exit 0
 }
 
@@ -354,9 +358,10 @@ detach() { # JOB
   case $words in *already*) ;; *) printf '%s\n' "$words" && return 1 ;; esac # queued by a call whose answer was lost
 }
 
-do_start() { # RUN
+do_run() { # RUN: starts it unless it was, and follows it
   hold "$1"
   [ -e "$room/bootstrap/started" ] || launch bootstrap
   read -r pid _ <"$room/bootstrap/started"
   [ "$pid" != 0 ] || fail ClaimLost "run $run is being cleaned up"
+  do_follow "$1" bootstrap 1
 }

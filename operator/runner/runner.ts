@@ -23,6 +23,8 @@ import type { Line } from './words.ts';
 
 /** Milliseconds for a verb that only looks or writes. */
 const VERB_TIMEOUT = 60_000;
+/** A follow's last word. */
+const SEEN = 'seen\n';
 /** What is said of an answer that is none. */
 const EXCERPT = 500;
 
@@ -42,6 +44,14 @@ interface Call {
   uploads?: Upload[];
   /** The verb waits on the host, and ends there when our side of standard input closes. */
   waits?: boolean;
+}
+
+/** What a follow follows; `first`: the call that it begins with. */
+interface Following {
+  runID: string;
+  job: string;
+  on: (event: FollowEvent) => void;
+  first?: Call;
 }
 
 /** A job's state and the kind of step that it was at. */
@@ -82,12 +92,13 @@ class ShellRunner implements Runner {
     return { facts: this.#facts(lines), state: stateOf(lines, runID)?.state, holder: holderOf(lines) };
   }
 
-  async start(runID: string, plan: Plan, options: RunOptions): Promise<void> {
-    await this.#ask({ verb: 'start', args: [runID], uploads: [...planFiles(plan, options), this.#program()], waits: true });
+  async run(runID: string, plan: Plan, options: RunOptions, on: (event: FollowEvent) => void): Promise<RunState> {
+    const uploads = [...planFiles(plan, options), this.#program()];
+    return (await this.#followed({ runID, job: 'bootstrap', on, first: { verb: 'run', args: [runID], uploads } })).state;
   }
 
   async follow(runID: string, offset: number, on: (event: FollowEvent) => void): Promise<RunState> {
-    return (await this.#follow(runID, 'bootstrap', offset, on)).state;
+    return (await this.#followed({ runID, job: 'bootstrap', on }, offset)).state;
   }
 
   async kill(runID: string): Promise<void> {
@@ -110,7 +121,7 @@ class ShellRunner implements Runner {
       case 'confirmed':
         return this.#release(runID);
       case 'follow': {
-        const { state, kind } = await this.#follow(runID, job, 0, on);
+        const { state, kind } = await this.#followed({ runID, job, on });
         return state.phase === 'Finished' && state.exitCode === 0 ? this.#release(runID) : failure(state, kind);
       }
       default:
@@ -144,47 +155,56 @@ class ShellRunner implements Runner {
 
   #execOptions({ verb, args, uploads, waits = false }: Call, nonce: string): Omit<ExecOptions, 'signal'> {
     const program = compose(this.#sources.runner, nonce, verb, args, uploads);
-    return { privilege: this.#privilege, program, keepStdin: waits };
+    return { privilege: this.#privilege, program, keepStdin: waits, timeout: VERB_TIMEOUT };
+  }
+
+  /** To the end, whose traces that nobody needs any more are then gone from the host. */
+  async #followed(following: Following, offset = 0): Promise<JobState> {
+    const { tidied, ...ended } = await this.#toEnd(following, offset);
+    if (following.job === 'bootstrap' && ended.state.phase !== 'Claimed' && !tidied) await this.tidy(following.runID);
+    return ended;
   }
 
   /** Streams until the end. A stream that ends without it is of a job that vanished, or that ended unseen: looks again. */
-  async #follow(runID: string, job: string, offset: number, on: (event: FollowEvent) => void): Promise<JobState> {
-    let from = offset;
-    for (;;) {
-      const { head, live, result, tail, offset: reached } = await this.#stream(runID, job, from, on);
+  async #toEnd(following: Following, offset: number): Promise<JobState & { tidied: boolean }> {
+    const { runID, job } = following;
+    let call = following.first ?? followCall(following, offset);
+    for (let from = offset; ; call = followCall(following, from)) {
+      const { head, live, result, tail, offset: reached, tidied } = await this.#stream(call, following, from);
       const now = stateOf(head, runID);
       if (now === undefined) throw new RunnerError('RunnerProtocol', 'the runner on the host did not say the state of the run');
-      if (now.state.phase === 'Claimed') return now;
-      // What was not seen here of the last lines is still on the host.
-      const whole = from === 0 || tail.bytes.length === TAIL;
-      if (result !== undefined && whole) return { state: finished(now.state.startedAt, result, tail.toString()), kind: result.kind };
-      if (result !== undefined || !live) return this.#state(runID, job);
+      if (now.state.phase === 'Claimed') return { ...now, tidied };
+      // What was not seen here of the last lines is still on the host, unless they are of a success.
+      const whole = from === 0 || tail.bytes.length === TAIL || (tidied && result?.exitCode === 0);
+      if (result !== undefined && whole)
+        return { state: finished(now.state.startedAt, result, tail.toString()), kind: result.kind, tidied };
+      if (result !== undefined || !live) return { ...(await this.#state(runID, job)), tidied };
       from = reached;
     }
   }
 
   /** One exec of a follow: as long as the run lives, or what there is of its output. */
-  async #stream(runID: string, job: string, offset: number, on: (event: FollowEvent) => void): Promise<Stream> {
+  async #stream(call: Call, { runID, on }: Following, offset: number): Promise<Stream & { tidied: boolean }> {
     const nonce = newNonce();
-    const done = new AbortController();
-    const stream = new AnswerStream(nonce, runID, offset, on, () => done.abort());
-    const exec = this.#connection.exec({
-      ...this.#execOptions({ verb: 'follow', args: [runID, job, String(offset + 1)], waits: true }, nonce),
-      signal: AbortSignal.any([this.#signal, done.signal]),
+    const answered = Promise.withResolvers<void>();
+    const lastWord = Promise.withResolvers<string>();
+    const onHead = (head: Line[]): void => {
+      answered.resolve();
+      const state = stateOf(head, runID)?.state;
+      if (state?.phase === 'Running') on({ kind: 'running', age: state.age });
+    };
+    const stream = new AnswerStream(nonce, runID, offset, on, onHead, () => lastWord.resolve(SEEN));
+    const result = await this.#connection.exec({
+      ...this.#execOptions(call, nonce),
+      signal: this.#signal,
+      dialogue: { answered: answered.promise, lastWord: lastWord.promise },
       onStdout: (chunk) => stream.write(chunk),
     });
-    let result: ExecResult | undefined;
-    try {
-      result = await exec;
-    } catch (error) {
-      // After the end mark the channel was ended here.
-      if (!done.signal.aborted) throw error;
-    }
     const brought = stream.end();
     if (brought === undefined) throw noAnswer(result);
     const error = errorOf(brought.head);
     if (error !== undefined) throw error;
-    return brought;
+    return { ...brought, tidied: result.exitCode === 0 };
   }
 
   async #state(runID: string, job: string): Promise<JobState> {
@@ -194,12 +214,15 @@ class ShellRunner implements Runner {
   }
 }
 
+function followCall({ runID, job }: Following, offset: number): Call {
+  return { verb: 'follow', args: [runID, job, String(offset + 1)] };
+}
+
 function newNonce(): string {
   return randomBytes(16).toString('hex');
 }
 
-function noAnswer(result: ExecResult | undefined): RunnerError {
-  const { exitCode, stderr } = result ?? { exitCode: 0, stderr: '' };
+function noAnswer({ exitCode, stderr }: ExecResult): RunnerError {
   // Not standard output, which may hold what a run has printed.
   const words = stderr
     .trim()

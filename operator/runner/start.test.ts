@@ -23,12 +23,12 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
       await using host = new LocalHost(userland());
       await host.runner().claim(CLAIMANT, undefined);
       const plan = planOf(`echo ran >>${host.path('log')}`);
-      await Promise.all([host.runner().start(RUN, plan, OPTIONS), host.runner().start(RUN, plan, OPTIONS)]);
+      await Promise.all([host.start(plan), host.start(plan)]);
       const state = await host.runner().follow(RUN, 0, () => undefined);
       expect(state).toMatchObject({ phase: 'Finished', exitCode: 0 });
       await until(() => host.processes().length === 0, 'the loser to give way');
       expect(host.read('log')).toBe('ran\n');
-      expect(readdirSync(host.room('bootstrap')).sort()).toEqual(['current', 'output', 'result', 'started', 'succeeded']);
+      expect(readdirSync(host.room('bootstrap')).sort()).toEqual(['current', 'result', 'started', 'succeeded']);
     }
   });
 
@@ -39,10 +39,12 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
     for (const cut of [0.05, 0.3, 0.6, 0.9, 0.9999]) {
       const connection = host.connect();
       connection.cut = cut;
-      await expect(host.runner({ connection }).start(RUN, plan, OPTIONS)).rejects.toMatchObject({ reason: 'RunnerProtocol' });
+      await expect(host.start(plan, { runner: ({ signal }) => host.runner({ signal, connection }) })).rejects.toMatchObject({
+        reason: 'RunnerProtocol',
+      });
     }
     expect(existsSync(host.room('bootstrap'))).toBe(false);
-    await host.runner().start(RUN, plan, OPTIONS);
+    await host.start(plan);
     expect(await host.runner().follow(RUN, 0, () => undefined)).toMatchObject({ phase: 'Finished', exitCode: 0 });
     expect(host.read('log')).toBe('ran\n');
   });
@@ -53,15 +55,15 @@ test('a start whose answer was lost is not repeated, also long after the end', a
   await host.runner().claim(CLAIMANT, undefined);
   const plan = planOf(`echo ran >>${host.path('log')}`);
   const lost = new AbortController();
-  const start = host.runner({ signal: lost.signal }).start(RUN, plan, OPTIONS);
+  const start = host.runner({ signal: lost.signal }).run(RUN, plan, OPTIONS, () => undefined);
   await until(() => existsSync(host.room('bootstrap')), 'the upload');
   lost.abort(new Error('connection lost'));
   await expect(start).rejects.toThrow('connection lost');
-  await host.runner().start(RUN, plan, OPTIONS);
+  await host.start(plan);
   await host.runner().follow(RUN, 0, () => undefined);
-  await host.runner().start(RUN, plan, OPTIONS);
+  await host.start(plan);
   await host.runner().tidy(RUN);
-  await host.runner().start(RUN, plan, OPTIONS);
+  await host.start(plan);
   expect(host.read('log')).toBe('ran\n');
 });
 
@@ -77,12 +79,12 @@ test('a runner killed at any moment has vanished and is never started again', as
       await using host = new LocalHost();
       await host.runner().claim(CLAIMANT, undefined);
       const plan = planOf(`echo ran >>${host.path('log')}`, 'sleep 0.02', 'sleep 0.02', `echo over; sleep 60`);
-      await host.runner().start(RUN, plan, OPTIONS);
+      await host.start(plan);
       const followed = host.runner().follow(RUN, 0, () => undefined);
       await new Promise((resolve) => setTimeout(resolve, milliseconds));
       process.kill(host.pid(), 'SIGKILL');
       expect(await followed).toMatchObject({ phase: 'Vanished' });
-      await host.runner().start(RUN, plan, OPTIONS);
+      await host.start(plan);
       expect((await host.runner().inspect(RUN)).state).toMatchObject({ phase: 'Vanished' });
       expect((existsSync(host.path('log')) ? host.read('log') : '').split('ran').length).toBeLessThanOrEqual(2);
     }),
@@ -94,9 +96,7 @@ test('after its runner died, no further command of a run begins', async () => {
   await using host = new LocalHost();
   await host.runner().claim(CLAIMANT, undefined);
   execFileSync('mkfifo', [host.path('gate')]);
-  await host
-    .runner()
-    .start(RUN, planOf(`echo 1 >>${host.path('log')}; read x <${host.path('gate')}`, `echo 2 >>${host.path('log')}`), OPTIONS);
+  await host.start(planOf(`echo 1 >>${host.path('log')}; read x <${host.path('gate')}`, `echo 2 >>${host.path('log')}`));
   await until(() => existsSync(host.path('log')), 'the first command');
   process.kill(host.pid(), 'SIGKILL');
   execFileSync('sh', ['-c', 'echo go >"$0"', host.path('gate')]);
@@ -107,7 +107,7 @@ test('after its runner died, no further command of a run begins', async () => {
 test('after a reboot the run has vanished, although its number may live again', async () => {
   await using host = new LocalHost();
   await host.runner().claim(CLAIMANT, undefined);
-  await host.runner().start(RUN, planOf('sleep 60'), OPTIONS);
+  await host.start(planOf('sleep 60'));
   await until(() => existsSync(host.room('bootstrap', 'current')), 'the first command');
   renameSync(host.paths.volatile, `${host.paths.volatile}.gone`);
   expect((await host.runner().inspect(RUN)).state).toMatchObject({ phase: 'Vanished', startedAt: expect.any(Date) as Date });
@@ -126,7 +126,7 @@ test('data that another boot left unstarted is not run', async () => {
 
 test('without a claim, or with that of another run, nothing starts', async () => {
   await using host = new LocalHost();
-  const start = (): Promise<void> => host.runner().start(RUN, planOf('true'), OPTIONS);
+  const start = (): Promise<void> => host.start(planOf('true'));
   await expect(start()).rejects.toMatchObject({ reason: 'ClaimLost', message: `the host has no claim of run ${RUN}` });
   await host.runner().claim({ ...CLAIMANT, runID: 'run-2' }, undefined);
   await expect(start()).rejects.toMatchObject({ reason: 'HostInUse' });
@@ -139,9 +139,9 @@ test('256 KiB in 200 files are one exec, byte for byte', async () => {
     Buffer.from(Uint8Array.from({ length: 1310 }, (__, at) => (at * 7 + index) % 256)),
   );
   const connection = host.connect();
-  await host
-    .runner({ connection })
-    .start(RUN, planOf(...contents.map((content, index) => fileStep(host.path('files', String(index)), content))), OPTIONS);
+  await host.start(planOf(...contents.map((content, index) => fileStep(host.path('files', String(index)), content))), {
+    runner: ({ signal }) => host.runner({ signal, connection }),
+  });
   expect(connection.execs).toBe(1);
   expect(await host.runner().follow(RUN, 0, () => undefined)).toMatchObject({ exitCode: 0 });
   contents.forEach((content, index) => expect(readFileSync(host.path('files', String(index))).equals(content)).toBe(true));
@@ -162,7 +162,7 @@ test('no content of files and commands is ever on a command line', async () => {
       await new Promise((resolve) => setImmediate(resolve));
     }
   })();
-  await host.runner().start(RUN, plan, OPTIONS);
+  await host.start(plan);
   await until(() => existsSync(host.path('file')), 'the file');
   execFileSync('sh', ['-c', 'echo go >"$0"', host.path('gate')]);
   await host.runner().follow(RUN, 0, () => undefined);
@@ -187,10 +187,10 @@ async function onDisk(size: string, work: (host: LocalHost) => Promise<void>): P
 test('a full disk is said in the words of the system', () =>
   onDisk('200k', async (host) => {
     await host.runner().claim(CLAIMANT, undefined);
-    const start = host.runner().start(RUN, planOf(fileStep(host.path('f'), 'x'.repeat(300_000))), OPTIONS);
+    const start = host.start(planOf(fileStep(host.path('f'), 'x'.repeat(300_000))));
     await expect(start).rejects.toMatchObject({ reason: 'HostNotWritable', message: expect.stringContaining('No space left') as string });
     expect(readdirSync(host.room('bootstrap'))).toEqual([]);
-    await host.runner().start(RUN, planOf('true'), OPTIONS);
+    await host.start(planOf('true'));
     expect(await host.runner().follow(RUN, 0, () => undefined)).toMatchObject({ exitCode: 0 });
     expect(await host.runner().clean(RUN, () => undefined)).toEqual({ outcome: 'NoCleanupKnown' });
   }));
@@ -212,11 +212,9 @@ test('a disk that is full in the end does not lose how the run ended', () =>
 test('over a connection of another shell the run goes on when the connection is gone', async () => {
   await using host = new LocalHost();
   await host.runner().claim(CLAIMANT, undefined);
-  const signal = new AbortController();
   execFileSync('mkfifo', [host.path('gate')]);
-  const runner = host.runner({ connection: new LocalConnection(['/bin/bash', '--posix', '-s']), signal: signal.signal });
-  await runner.start(RUN, planOf(`read x <${host.path('gate')}; echo "got $x"`), OPTIONS);
-  signal.abort();
+  const connection = new LocalConnection(['/bin/bash', '--posix', '-s']);
+  await host.start(planOf(`read x <${host.path('gate')}; echo "got $x"`), { runner: ({ signal }) => host.runner({ connection, signal }) });
   execFileSync('sh', ['-c', 'echo it >"$0"', host.path('gate')]);
   const state = await host.runner().follow(RUN, 0, () => undefined);
   expect(state).toMatchObject({ phase: 'Finished', outputTail: 'got it\n' });

@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { CLAIMANT, LocalHost, OPTIONS, RUN, planOf } from './testing/local.ts';
+import { CLAIMANT, LocalHost, RUN, planOf } from './testing/local.ts';
 
 jest.setTimeout(120_000);
 
@@ -59,7 +59,7 @@ test('a systemd that refuses is quoted, and the start can be repeated', async ()
     `[ -e $0.works ] || { echo "Failed to connect to bus" >&2; exit 1; }; setsid "$@" </dev/null >/dev/null 2>&1 &`,
   );
   await host.runner().claim(CLAIMANT, undefined);
-  const start = (): Promise<void> => host.runner().start(RUN, planOf('echo ran'), OPTIONS);
+  const start = (): Promise<void> => host.start(planOf('echo ran'));
   await expect(start()).rejects.toMatchObject({ reason: 'HostUnsuitable', message: 'Failed to connect to bus' });
   expect((await host.runner().inspect(RUN)).state).toEqual({ phase: 'Claimed' });
   writeFileSync(host.path('bin', 'systemd-run.works'), '');

@@ -53,11 +53,15 @@ export interface ClaimOptions {
   abandoned?: string | undefined;
 }
 
-/** What a follow sees, in order. `offset`: where the next follow goes on after this event, in bytes. */
-export type FollowEvent =
+/** What a run shows, in order. `offset`: where the next follow goes on after this event, in bytes. */
+export type OutputEvent =
   | { kind: 'output'; chunk: Buffer; offset: number }
   /** The command that started. */
   | { kind: 'command'; name: string; at: Date; offset: number };
+
+export type FollowEvent =
+  /** Before all others, where the run lives. age: in ms, by the host's uptime. */
+  { kind: 'running'; age: number } | OutputEvent;
 
 /**
  * The runner's verbs over one connection. Every verb is idempotent: after a lost connection the caller connects again and
@@ -68,11 +72,11 @@ export interface Runner {
   claim(claimant: Claimant, cleanup: CleanupPlan | undefined, options?: ClaimOptions): Promise<{ facts: HostFacts; state: RunState }>;
   /** Facts and the state of `runID`'s claim without claiming; undefined: the host has no claim of that run. */
   inspect(runID: string): Promise<{ facts: HostFacts; state: RunState | undefined; holder: Claimant | undefined }>;
-  /** Uploads the plan and starts it detached, at most once per claim however often it is called. */
-  start(runID: string, plan: Plan, options: RunOptions): Promise<void>;
+  /** Uploads the plan and starts it detached, at most once per claim however often it is called; then as follow from the beginning. */
+  run(runID: string, plan: Plan, options: RunOptions, on: (event: FollowEvent) => void): Promise<RunState>;
   /**
-   * Follows the run's output from byte `offset` (0, or that of an event) until it ended; resolves with its final state,
-   * or with Claimed if it was not started.
+   * Follows the run's output from byte `offset` (0, or that of an event) until it ended, and tidies; resolves with its final
+   * state, or with Claimed if it was not started.
    */
   follow(runID: string, offset: number, on: (event: FollowEvent) => void): Promise<RunState>;
   /** Kills what lives of the run and waits until it is dead. */

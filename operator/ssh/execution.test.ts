@@ -7,7 +7,7 @@ import { SSHDialer } from './dialer.ts';
 import { FakeServer, resources, settled } from './testing/fake-servers.ts';
 import { TestSSHD } from './testing/sshd.ts';
 import type { SSHDOptions } from './testing/sshd.ts';
-import type { ConnectOptions, Connection, ExecOptions, ExecResult, SSHErrorReason, Target } from './types.ts';
+import type { ConnectOptions, Connection, Dialogue, ExecOptions, ExecResult, SSHErrorReason, Target } from './types.ts';
 
 jest.setTimeout(60_000);
 
@@ -224,6 +224,33 @@ describe('endings', () => {
     expect((await run(connection, `test -e ${path}`)).exitCode).toBe(1);
     controller.abort(new Error('enough'));
     await appears(path);
+  });
+
+  describe('a dialogue', () => {
+    const never = new Promise<never>(() => undefined);
+    // Braces, so that the shell has read all of the program.
+    const program = '{ echo answer; read -r word; echo "got $word"; exit 4; }\n';
+
+    test('has its last word, and no limit between answer and word', async () => {
+      const answered = Promise.withResolvers<void>();
+      const lastWord = Promise.withResolvers<string>();
+      let seen = '';
+      const onStdout = (chunk: Buffer): void => {
+        seen += chunk.toString();
+        answered.resolve();
+      };
+      setTimeout(() => lastWord.resolve('seen\n'), 600);
+      const dialogue = { answered: answered.promise, lastWord: lastWord.promise };
+      expect(await run(connection, program, { dialogue, onStdout, timeout: 500 })).toMatchObject({ exitCode: 4 });
+      expect(seen).toBe('answer\ngot seen\n');
+    });
+
+    test.each<[string, Dialogue]>([
+      ['that is not answered', { answered: never, lastWord: never }],
+      ['whose last word is not heeded', { answered: Promise.resolve(), lastWord: Promise.resolve('seen\n') }],
+    ])('%s has its limit', async (_name, dialogue) => {
+      expect(await failure(run(connection, 'sleep 60\n', { dialogue, timeout: 300 }))).toMatchObject({ reason: 'ExecTimeout' });
+    });
   });
 
   test('a command that ends by itself ends a follow with kept standard input too', async () => {

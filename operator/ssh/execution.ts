@@ -4,7 +4,7 @@ import { hopName, quoted } from './errors.ts';
 import type { Link } from './link.ts';
 import { MarkedStream, Tail } from './output.ts';
 import { EXEC_LINES, SSHError } from './types.ts';
-import type { ExecOptions, ExecResult, SSHErrorReason } from './types.ts';
+import type { Dialogue, ExecOptions, ExecResult, SSHErrorReason } from './types.ts';
 
 const DEFAULT_MAX_OUTPUT = 1024 * 1024;
 const STDERR_TAIL = 8 * 1024;
@@ -50,14 +50,14 @@ export class Execution {
   }
 
   start(): void {
-    const { signal, timeout, privilege } = this.#options;
+    const { signal, privilege } = this.#options;
     const lost = this.#loss();
     if (lost) {
       this.#fail(lost);
       return;
     }
     signal.addEventListener('abort', this.#abort, { once: true });
-    if (timeout !== undefined) this.#timer = setTimeout(() => this.#fail(this.#timeoutError(timeout)), timeout);
+    this.#startTimer();
     try {
       this.#link.client.exec(EXEC_LINES[privilege], (error, channel) => this.#opened(error, channel));
     } catch (error) {
@@ -84,7 +84,24 @@ export class Execution {
     void Promise.all([closed, drained]).then(() => this.#finish());
     channel.write(PREAMBLE);
     channel.write(this.#options.program);
-    if (!this.#options.keepStdin) channel.end();
+    const { dialogue, keepStdin } = this.#options;
+    if (dialogue) this.#converse(channel, dialogue);
+    else if (!keepStdin) channel.end();
+  }
+
+  #converse(channel: ClientChannel, { answered, lastWord }: Dialogue): void {
+    void answered.then(() => clearTimeout(this.#timer));
+    void lastWord.then((word) => {
+      if (this.#settled) return;
+      this.#startTimer();
+      channel.end(word);
+    });
+  }
+
+  #startTimer(): void {
+    const { timeout } = this.#options;
+    clearTimeout(this.#timer);
+    if (timeout !== undefined) this.#timer = setTimeout(() => this.#fail(this.#timeoutError(timeout)), timeout);
   }
 
   #onStdout(chunk: Buffer): void {

@@ -48,17 +48,27 @@ export type Privilege = keyof typeof EXEC_LINES;
 
 export interface ExecOptions {
   privilege: Privilege;
-  /** Shell program for standard input. Standard input stays open after it when `keepStdin` is set, until the channel closes. */
+  /** Shell program for standard input, which then ends unless `keepStdin` or `dialogue` is set. */
   program: string | Uint8Array;
+  /** Standard input stays open until the channel closes. */
   keepStdin?: boolean;
+  dialogue?: Dialogue;
   /** Ends the channel (and rejects with the signal's reason) when aborted. */
   signal: AbortSignal;
-  /** Milliseconds without a result after which the channel is closed and ExecTimeout thrown. Not set: no limit (a follow). */
+  /** Milliseconds without a result after which the channel is closed and ExecTimeout thrown. Not set: no limit. */
   timeout?: number;
   /** Called with each chunk of standard output, in order; the output is then not collected. */
   onStdout?: (chunk: Buffer) => void;
   /** Bytes of collected standard output after which the exec is ended with OutputTooLong. Default 1 MiB. */
   maxOutput?: number;
+}
+
+/** Of an exec that goes on for as long as it takes between its first answer and our last word. The timeout is for both ends of it. */
+export interface Dialogue {
+  /** Resolves when the answer has come. */
+  answered: Promise<void>;
+  /** Resolves to what standard input ends with. */
+  lastWord: Promise<string>;
 }
 
 export interface ExecResult {

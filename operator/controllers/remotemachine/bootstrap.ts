@@ -83,6 +83,11 @@ export class Bootstrap {
     return true;
   }
 
+  /** Lets the run start once it stands in the stored status, which keeps every manager from giving the machine another host. */
+  commit({ machine, uid }: MachineScope): void {
+    if (machine.status?.bootstrap?.runID === machine.metadata.annotations?.[ANNOTATION.runID]) this.#running.get(uid)?.commit();
+  }
+
   forget(uid: string): void {
     this.#running.delete(uid);
   }
@@ -163,9 +168,6 @@ export class Bootstrap {
     if (startedAt !== undefined) this.#attempts.succeeded(scope.uid);
     if (replacesPin(scope, contact.hostKey)) await pinHostKey(this.#deps, scope, contact.hostKey);
     contacted(scope, contact.facts);
-    // The stored status is what keeps every manager from giving the machine another host.
-    const isCommitted = scope.machine.status?.bootstrap?.runID === runID;
-    if (isCommitted) this.#running.get(scope.uid)?.commit();
     scope.status.bootstrap = {
       runID,
       phase: startedAt === undefined ? 'Claimed' : 'Running',
@@ -174,7 +176,7 @@ export class Bootstrap {
     };
     const what = command === undefined ? `Run ${runID} has the host: its bootstrap data goes there and runs` : `${command} runs`;
     scope.wait(CONDITION.BootstrapExecSucceeded, REASON.BootstrapRunning, what + (this.#running.get(scope.uid)?.beware ?? ''));
-    return {}; // not committed yet: the write of this status is a change, and brings us here again
+    return {};
   }
 
   /** While something is tried again, the machine says what went wrong the last time. */

@@ -62,7 +62,10 @@ export class RemoteMachineReconciler implements Reconciler {
     this.#known.set(key, machine.metadata.uid);
     const scope = new MachineScope(machine, log, signal);
     const result = await this.#phases(scope);
-    return result === 'gone' ? undefined : this.#status.write(scope, result);
+    if (result === 'gone') return undefined;
+    const written = await this.#status.write(scope, result);
+    this.#bootstrap.commit(scope);
+    return written;
   }
 
   async #phases(scope: MachineScope): Promise<Result | 'gone' | undefined> {

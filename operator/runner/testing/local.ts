@@ -9,7 +9,7 @@ import type { CleanupCommand, CleanupPlan } from '../../cleanup/plan.ts';
 import { RUNNER_PATHS, type RunnerPaths } from '../program.ts';
 import { runnerFactory } from '../runner.ts';
 import type { Connection, ExecOptions, ExecResult, HostKey } from '../../ssh/types.ts';
-import type { Claimant, FollowEvent, RunOptions, RunState, Runner } from '../types.ts';
+import type { Claimant, FollowEvent, OutputEvent, RunOptions, RunState, Runner } from '../types.ts';
 
 export const HOST_KEY: HostKey = { type: 'ssh-ed25519', fingerprint: 'SHA256:test', publicKey: 'ssh-ed25519 test' };
 
@@ -26,7 +26,7 @@ export class LocalConnection implements Connection {
     this.#shell = shell;
   }
 
-  exec({ program, keepStdin, signal, timeout, onStdout }: ExecOptions): Promise<ExecResult> {
+  exec({ program, keepStdin, dialogue, signal, timeout, onStdout }: ExecOptions): Promise<ExecResult> {
     this.execs++;
     return new Promise((resolve, reject) => {
       signal.throwIfAborted();
@@ -62,7 +62,9 @@ export class LocalConnection implements Connection {
       });
       const bytes = Buffer.from(program);
       child.stdin.write(bytes.subarray(0, Math.floor(bytes.length * this.cut)));
-      if (!keepStdin || this.cut < 1) child.stdin.end();
+      void dialogue?.answered.then(() => clearTimeout(timer));
+      void dialogue?.lastWord.then((word) => child.stdin.end(word));
+      if ((!keepStdin && !dialogue) || this.cut < 1) child.stdin.end();
     });
   }
 
@@ -162,6 +164,12 @@ export function processes(): Process[] {
     .filter(({ state }) => state !== 'Z' && state !== 'X');
 }
 
+export interface StartOptions {
+  runID?: string;
+  /** Makes the runner that starts it. */
+  runner?: (options: { signal: AbortSignal }) => Runner;
+}
+
 export class LocalHost implements AsyncDisposable {
   readonly directory = mkdtempSync(join(tmpdir(), 'runner-'));
   readonly paths: RunnerPaths;
@@ -208,13 +216,26 @@ export class LocalHost implements AsyncDisposable {
     return readFileSync(this.path(...parts), 'utf8');
   }
 
+  /** Starts a run and goes away once it lives, or is over. */
+  async start(plan: Plan, { runID = RUN, runner = this.runner.bind(this) }: StartOptions = {}): Promise<void> {
+    const enough = new AbortController();
+    const left = new Error('left');
+    const leave = ({ kind }: FollowEvent): void => {
+      if (kind === 'running') enough.abort(left);
+    };
+    await runner({ signal: enough.signal })
+      .run(runID, plan, OPTIONS, leave)
+      .catch((error: unknown) => {
+        if (error !== left) throw error;
+      });
+  }
+
   /** Claims, starts, follows to the end; collects the output. */
   async bootstrap(plan: Plan, options: RunOptions = OPTIONS): Promise<{ state: RunState; output: string; commands: string[] }> {
     const runner = this.runner();
     await runner.claim(CLAIMANT, cleanupOf([]));
-    await runner.start(RUN, plan, options);
     const seen = collect();
-    const state = await runner.follow(RUN, 0, seen.on);
+    const state = await runner.run(RUN, plan, options, seen.on);
     return { state, output: seen.output(), commands: seen.commands };
   }
 
@@ -238,17 +259,18 @@ export class LocalHost implements AsyncDisposable {
 
 export interface Seen {
   on: (event: FollowEvent) => void;
-  events: FollowEvent[];
+  events: OutputEvent[];
   commands: string[];
   output(): string;
 }
 
 export function collect(): Seen {
-  const events: FollowEvent[] = [];
+  const events: OutputEvent[] = [];
   const commands: string[] = [];
   const chunks: Buffer[] = [];
   return {
     on: (event) => {
+      if (event.kind === 'running') return;
       events.push(event);
       if (event.kind === 'command') commands.push(event.name);
       else chunks.push(event.chunk);
