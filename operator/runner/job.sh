@@ -41,7 +41,9 @@ sessions() { # one shell after the other
 prepare() {
   [ ! -e "$here" ] || rm -rf "$here" || return
   mkdir -p "$here" && mkfifo "$here/alive" && text "$here/start" "$birth" &&
-    text "$home/started.$$" "$$ $birth $(date +%s)" && : >>"$home/output"
+    text "$home/started.$$" "$$ $birth $(date +%s)" || return
+  # Not by who comes late: what is no longer needed is gone by then.
+  [ -e "$home/started" ] || : >>"$home/output"
 }
 
 greet() { # tells those who wait for the start
