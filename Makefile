@@ -8,7 +8,7 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || ! sudo -n true 2>/dev/null || echo 'su
 RUN := $(AS_ROOT) node
 
 .DEFAULT_GOAL := help
-.PHONY: help test unit e2e lint format generate bench demo demo-down kind clean
+.PHONY: help test unit e2e lint format generate bench chaos demo demo-down kind clean
 
 help: ## Show these targets.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
@@ -40,6 +40,9 @@ generate: $(STAMP) ## Write the CRDs and the API reference anew from the schemas
 
 bench: $(STAMP) ## Measure beside plain ssh on the same hosts; writes out/bench.json. FIGURES="fleet memory" picks some.
 	@node operator/bundle.ts && $(RUN) e2e/bench/main.ts $(FIGURES)
+
+chaos: $(STAMP) ## Inject faults into everything at random while machines come and go: SEED=1 repeats a campaign, DURATION=600 HOSTS=50 size it.
+	@node operator/bundle.ts && $(RUN) e2e/chaos/main.ts $(if $(SEED),--seed $(SEED)) $(if $(DURATION),--duration $(DURATION)) $(if $(HOSTS),--hosts $(HOSTS))
 
 demo: $(STAMP) ## Show it at work: a control plane, real hosts and the operator; stays running.
 	@$(RUN) e2e/demo/main.ts

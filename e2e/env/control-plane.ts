@@ -44,6 +44,7 @@ export interface ControlPlaneAccess extends ControlPlaneState {
 }
 
 export interface ControlPlane extends ControlPlaneAccess {
+  etcdURL: string;
   processes: { etcd: ManagedProcess; apiServer: ManagedProcess; controllerManager?: ManagedProcess };
   /** Stops the API server and starts it again on the same port: every watch and request breaks. */
   restartAPIServer(): Promise<void>;
@@ -108,6 +109,7 @@ export async function startControlPlane(run: Run, options: ControlPlaneOptions, 
   }
   return {
     ...plane,
+    etcdURL: `https://127.0.0.1:${client}`,
     processes,
     startAPIServer,
     killAPIServer: () => processes.apiServer.kill(),
@@ -163,6 +165,9 @@ function etcdFlags(folder: string, client: number, peer: number, server: KeyPair
     `--cert-file=${server.certificate}`,
     `--key-file=${server.key}`,
     '--client-cert-auth',
+    // By which etcd's JSON gateway asks etcd.
+    `--client-cert-file=${join(folder, 'admin.crt')}`,
+    `--client-key-file=${join(folder, 'admin.key')}`,
     `--trusted-ca-file=${authority(folder).certificate}`,
   ];
 }

@@ -16,9 +16,18 @@ export interface DiskOptions {
   sshdConfig?: string;
 }
 
+/** Path of the disk in `folder`. */
+export const diskOf = (folder: string): string => join(folder, 'disk');
+
+/** Makes room for a disk of that many megabytes, which can get full. */
+export async function mountDisk(folder: string, megabytes: number): Promise<void> {
+  await mkdir(diskOf(folder), { recursive: true });
+  await must('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m,mode=755`, 'none', diskOf(folder)]);
+}
+
 /** An empty disk in `folder`: upper/ is what the host changes over the image. */
 export async function formatDisk(folder: string, options: DiskOptions): Promise<void> {
-  await rm(join(folder, 'disk'), { recursive: true, force: true });
+  for (const name of ['upper', 'work', 'root']) await rm(join(diskOf(folder), name), { recursive: true, force: true });
   for (const name of ['upper', 'work', 'root']) await mkdir(join(folder, 'disk', name), { recursive: true, mode: 0o755 });
   const { hostname, address } = options;
   await put(folder, 'etc/hostname', `${hostname}\n`);

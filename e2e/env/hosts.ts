@@ -8,12 +8,12 @@ import { join } from 'node:path';
 import pLimit from 'p-limit';
 import type { Progress } from './cache.ts';
 import { createCgroups } from './cgroup.ts';
-import { type CommandResult, run as runCommand } from './command.ts';
-import { createKeyPair, formatDisk, hostPublicKey } from './disk.ts';
+import { type CommandResult, must, run as runCommand } from './command.ts';
+import { createKeyPair, diskOf, formatDisk, hostPublicKey, mountDisk } from './disk.ts';
 import { hostImage } from './image.ts';
 import { createNetwork, type Network, plug, type Port, portOf, setLink, unplug } from './network.ts';
 import { children, type ManagedProcess, startProcess, unshare, untilReady } from './process.ts';
-import { isAlive, type ProcessID, type Run } from './run.ts';
+import { isAlive, type ProcessID, record, type Run } from './run.ts';
 
 export interface HostOptions {
   /** light: only sshd, up in under a second. full: systemd. */
@@ -24,6 +24,8 @@ export interface HostOptions {
   authorizedKeys?: string[];
   /** Lines for sshd_config that win over the image's. */
   sshdConfig?: string;
+  /** Megabytes beyond the image; as much as this machine has if not given. */
+  diskSize?: number;
 }
 
 /** What hosts are made from; plain data, so that another process or test can go on with it. */
@@ -51,7 +53,7 @@ export async function createHost(run: Run, state: HostingState, options: HostOpt
   const number = claimNumber(run);
   const host = new Host(run, state, number, options, await readFile(state.keyPath, 'utf8'), await readFile(`${state.keyPath}.pub`, 'utf8'));
   await starting(async () => {
-    await host.format();
+    await host.makeDisk();
     await host.start();
   });
   return host;
@@ -115,6 +117,16 @@ export class Host {
 
   get running(): boolean {
     return this.#init !== undefined && isAlive(this.#init);
+  }
+
+  /** Once, before everything. */
+  async makeDisk(): Promise<void> {
+    const { diskSize } = this.#options;
+    if (diskSize !== undefined) {
+      record(this.#run, { kind: 'mount', path: diskOf(this.#folder) });
+      await mountDisk(this.#folder, diskSize);
+    }
+    await this.format();
   }
 
   /** Gives the host, which must be off, a disk as new: fresh host key and machine ID. */
@@ -254,6 +266,17 @@ export class Host {
     return setLink(this.#place, 'up');
   }
 
+  /** Of a hundred packets that come, so many are lost. */
+  async loseIncoming(percent: number): Promise<void> {
+    const rules = [
+      'table inet faults',
+      'delete table inet faults',
+      'table inet faults { chain input { type filter hook input priority filter; }; }',
+      ...(percent > 0 ? [`add rule inet faults input numgen random mod 100 < ${percent} drop`] : []),
+    ];
+    await must('ip', ['netns', 'exec', this.#place.namespace, 'nft', '-f', '-'], { input: `${rules.join('\n')}\n` });
+  }
+
   /** The server stops listening; sessions go on. */
   async stopSSHD(): Promise<void> {
     await this.#mustExec(
@@ -274,6 +297,7 @@ export class Host {
   /** Off, and its disk gone. Its number stays taken: objects that are left somewhere may still name its address. */
   async destroy(): Promise<void> {
     await this.powerCut();
+    if (this.#options.diskSize !== undefined) await must('umount', ['--lazy', diskOf(this.#folder)]);
     await rm(this.#folder, { recursive: true, force: true });
     await mkdir(this.#folder);
   }

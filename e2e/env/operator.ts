@@ -23,6 +23,10 @@ export interface OperatorOptions {
   env?: Record<string, string>;
   /** Program to run: the sources by default, such as dist/manager.js of the checkout. */
   program?: string;
+  /** URL of something before the API server that has a certificate of its authority. Default: the API server's own. */
+  server?: string;
+  /** The manifests are there already. */
+  installed?: boolean;
 }
 
 export interface Operator {
@@ -41,12 +45,20 @@ export interface Operator {
 export async function startOperator(
   run: Run,
   { controlPlane, client }: { controlPlane: ControlPlaneAccess; client: Client },
-  { name = 'operator', namespace, args = [], env = {}, program = 'operator/main.ts' }: OperatorOptions,
+  {
+    name = 'operator',
+    namespace,
+    args = [],
+    env = {},
+    program = 'operator/main.ts',
+    server = controlPlane.url,
+    installed,
+  }: OperatorOptions,
 ): Promise<Operator> {
-  await installManifests(client);
+  if (installed !== true) await installManifests(client);
   // Suites that run side by side each have their own.
   const file = namespace === undefined ? name : `${name}-${namespace}`;
-  const kubeconfig = await serviceAccountKubeconfig(controlPlane, client, file);
+  const kubeconfig = await serviceAccountKubeconfig({ ...controlPlane, url: server }, client, file);
   const [healthPort = 0, diagnosticsPort = 0] = await freePorts(2);
   const started = startProcess(run, {
     name,

@@ -40,6 +40,8 @@ const requirements: Requirement[] = [
   { package: 'debian-archive-keyring', program: '/usr/share/keyrings/debian-archive-keyring.gpg', hosts: true },
   { package: 'systemd-container', program: 'systemd-nspawn', hosts: true },
   { package: 'iproute2', program: 'ip', hosts: true },
+  { package: 'nftables', program: 'nft', hosts: true },
+  { package: 'faketime', program: 'faketime', hosts: true },
   { package: 'util-linux', program: 'unshare', hosts: true },
   { package: 'mount', program: 'mount', hosts: true },
   { package: 'openssh-server', program: 'sshd', tests: true },

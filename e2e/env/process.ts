@@ -39,6 +39,16 @@ export class ManagedProcess implements ProcessID {
     return this.#child.exitCode;
   }
 
+  /** Resolves when it has ended, with its exit code or the signal that ended it. */
+  get ended(): Promise<number | NodeJS.Signals> {
+    const how = (): number | NodeJS.Signals | null => this.#child.exitCode ?? this.#child.signalCode;
+    return new Promise((resolve) => {
+      const over = (): void => resolve(how() ?? 0);
+      if (how() === null) this.#child.once('exit', over);
+      else over();
+    });
+  }
+
   /** What it has written so far. */
   output(): string {
     return readFileSync(this.log, 'utf8');

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parse } from 'yaml';
 
 /** An answer other than success. */
@@ -34,6 +35,9 @@ export class Rest {
   readonly #url: string;
   readonly #agent: Agent;
 
+  /** Milliseconds for which a call is made again while the API server is away. For calls that do no harm when made twice. */
+  patience = 0;
+
   private constructor(url: string, agent: Agent) {
     this.#url = url;
     this.#agent = agent;
@@ -52,8 +56,17 @@ export class Rest {
 
   /** The answer's JSON. */
   async call<T>(call: Call): Promise<T> {
-    const response = await this.#send(call);
-    return JSON.parse(await text(response)) as T;
+    const end = performance.now() + this.patience;
+    for (;;) {
+      try {
+        const response = await this.#send(call);
+        return JSON.parse(await text(response)) as T;
+      } catch (error) {
+        const away = !(error instanceof RequestError) || error.status >= 500 || error.status === 429;
+        if (!away || performance.now() > end || call.signal?.aborted) throw error;
+        await sleep(100);
+      }
+    }
   }
 
   /** The answer as it is, such as metrics. */

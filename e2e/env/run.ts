@@ -31,6 +31,7 @@ export type Made =
   | ({ kind: 'process'; name: string } & ProcessID)
   | { kind: 'network namespace'; name: string }
   | { kind: 'link'; name: string }
+  | { kind: 'mount'; path: string }
   | { kind: 'cgroup'; path: string };
 
 export interface Run {
@@ -157,7 +158,10 @@ export function cleanUp(folder: string): void {
     // -force: some of them may not have come into being, or be gone by now.
     spawnSync('ip', ['-force', '-batch', '-'], { input: `${commands}\n`, stdio: ['pipe', 'ignore', 'ignore'] });
   }
-  for (const entry of made) if (entry.kind === 'cgroup') removeCgroup(entry.path);
+  for (const entry of made) {
+    if (entry.kind === 'cgroup') removeCgroup(entry.path);
+    if (entry.kind === 'mount') spawnSync('umount', ['--lazy', entry.path], { stdio: 'ignore' });
+  }
   rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
 }
 

@@ -1,0 +1,88 @@
+/** What people and tools do to the objects. */
+import type { AnyObject, Manifest } from '../../env/client.ts';
+import type { Entry } from '../../fixtures/pool.ts';
+import { bootstrapData, DATA, keySecret } from '../workload.ts';
+import { KEY, NAMESPACE, type World } from '../world.ts';
+import type { Fault, Scene } from './fault.ts';
+
+const secret = (name: string) => ({ apiVersion: 'v1', kind: 'Secret', namespace: NAMESPACE, name });
+
+async function remoteMachine({ world }: Scene, pick: number): Promise<AnyObject | undefined> {
+  const { apiVersion, kind } = world.objects.ref('RemoteMachine', '');
+  const all = await world.client.list({ apiVersion, kind, namespace: NAMESPACE });
+  return all[pick % Math.max(1, all.length)];
+}
+
+async function reservedEntry({ client, objects }: World, pick: number): Promise<Entry | undefined> {
+  const { apiVersion, kind } = objects.ref('PooledRemoteMachine', '');
+  const all = (await client.list<Entry>({ apiVersion, kind, namespace: NAMESPACE })).filter(({ status }) => status?.reserved);
+  return all[pick % Math.max(1, all.length)];
+}
+
+const deleted = (name: string, anew: (world: World) => Manifest): Fault['begin'] => {
+  return async ({ world }) => {
+    await world.client.delete(secret(name));
+    return async () => {
+      await world.client.apply(anew(world));
+    };
+  };
+};
+
+export const objectFaults: Fault[] = [
+  { name: 'SSH key Secret deleted', lasts: 3_000, begin: deleted(KEY, (world) => keySecret(world, 0)) },
+  { name: 'bootstrap Secret deleted', lasts: 3_000, begin: deleted(DATA, bootstrapData) },
+  {
+    name: 'SSH key Secret replaced by garbage',
+    lasts: 3_000,
+    begin: async ({ world }) => {
+      await world.client.apply({ ...keySecret(world, 0), stringData: { value: 'no key' } });
+      return async () => {
+        await world.client.apply(keySecret(world, 0));
+      };
+    },
+  },
+  {
+    name: 'SSH key rotated',
+    lasts: 0,
+    begin: async ({ world, random }) => {
+      await world.client.apply(keySecret(world, random.integer(0, world.keys.length - 1)));
+      return undefined;
+    },
+  },
+  {
+    name: 'reserved entry edited',
+    lasts: 0,
+    begin: async ({ world, random }) => {
+      const [pick, mark] = [random.integer(0, 1_000), random.integer(0, 1_000)];
+      const entry = await reservedEntry(world, pick);
+      if (entry === undefined) return undefined;
+      const reference = world.objects.ref('PooledRemoteMachine', entry.metadata.name);
+      await world.client.patch(reference, { metadata: { labels: { edited: `v${mark}` } }, spec: { failureDomain: `zone-${mark % 3}` } });
+      return undefined;
+    },
+  },
+  {
+    name: 'reserved entry deleted, and made anew by GitOps',
+    lasts: 0,
+    begin: async ({ world, random }) => {
+      const entry = await reservedEntry(world, random.integer(0, 1_000));
+      if (entry !== undefined) await world.client.delete(world.objects.ref('PooledRemoteMachine', entry.metadata.name));
+      return undefined;
+    },
+  },
+  {
+    name: 'RemoteMachine deleted by accident',
+    lasts: 2_000,
+    begin: async (scene) => {
+      const { client, objects } = scene.world;
+      const machine = await remoteMachine(scene, scene.random.integer(0, 1_000));
+      if (machine === undefined) return undefined;
+      await client.delete(objects.ref('RemoteMachine', machine.metadata.name));
+      // Whoever did it sees what it led to: Cluster API does not replace a Machine that lost its infrastructure before it was provisioned.
+      const owner = machine.metadata.ownerReferences?.find(({ kind }) => kind === 'Machine')?.name;
+      return async () => {
+        if (owner !== undefined) await client.delete(objects.clusterRef('Machine', owner));
+      };
+    },
+  },
+];

@@ -1,0 +1,49 @@
+/** `make chaos`: a campaign of faults against the operator on real hosts. The seed decides what happens in which order. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import Table from 'cli-table3';
+import { startEnvironment } from '../env/environment.ts';
+import { cleanUpAtExit } from '../env/run.ts';
+import { type Report, run } from './campaign.ts';
+
+const out = join(import.meta.dirname, '../../out');
+
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string', default: String(Math.floor(Math.random() * 2 ** 31)) },
+    /** Of the faults, s. */
+    duration: { type: 'string', default: '600' },
+    hosts: { type: 'string', default: '50' },
+    longest: { type: 'string', default: '60' },
+  },
+});
+
+function print(report: Report): void {
+  const table = new Table({ head: ['what', 'figure'] });
+  table.push(['seed', report.seed], ['machines made', report.machines.made], ['of them ready', report.machines.ready]);
+  table.push(['times that the operator ended', report.operatorEnds]);
+  for (const [name, count] of Object.entries(report.faults)) table.push([`fault: ${name}`, count]);
+  for (const [name, count] of Object.entries(report.checks)) table.push([`checked: ${name}`, count]);
+  table.push(['seconds to converge: machines', report.converged.machines], ['seconds to converge: hosts', report.converged.hosts]);
+  table.push(['violations', report.violations.length]);
+  process.stdout.write(`${table.toString()}\n${report.violations.map((line) => `VIOLATION ${line}\n`).join('')}`);
+}
+
+cleanUpAtExit();
+const seed = Number(values.seed);
+process.stdout.write(`seed ${seed}: make chaos SEED=${seed} repeats it\n`);
+const started = performance.now();
+const say = (text: string): void =>
+  void process.stdout.write(`${((performance.now() - started) / 1000).toFixed(1).padStart(7)} s  ${text}\n`);
+const environment = await startEnvironment({ purpose: 'chaos', managers: ['core'], controllerManager: true });
+try {
+  const options = { seed, duration: Number(values.duration) * 1000, hosts: Number(values.hosts), longest: Number(values.longest) * 1000 };
+  const report = await run(environment, { ...options, program: 'dist/manager.js', say });
+  print(report);
+  await mkdir(out, { recursive: true });
+  await writeFile(join(out, 'chaos.json'), `${JSON.stringify(report, null, 2)}\n`);
+  process.exitCode = report.violations.length > 0 ? 1 : 0;
+} finally {
+  await environment.stop();
+}

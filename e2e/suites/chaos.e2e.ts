@@ -1,0 +1,23 @@
+/** The short form of `make chaos`: a campaign of faults on twenty hosts, whose seed is printed. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+
+const SEED = Math.floor(Math.random() * 2 ** 31);
+const DURATION = 80;
+/** Milliseconds: the campaign, the time that everything may take to converge, and what comes before and after. */
+const LIMIT = 300_000;
+
+test(
+  'machines come and go on twenty hosts while everything fails at random: nothing runs twice, no dirty host is handed on, all of it converges',
+  async () => {
+    const args = ['--seed', String(SEED), '--duration', String(DURATION), '--hosts', '20', '--longest', '8'];
+    const child = spawn(process.execPath, [join(import.meta.dirname, '../chaos/main.ts'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let said = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    const [code] = (await once(child, 'close')) as [number | null];
+    process.stdout.write(`${said}\n`);
+    expect(code).toBe(0);
+  },
+  LIMIT,
+);
