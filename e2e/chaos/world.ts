@@ -7,9 +7,9 @@ import type { Host } from '../env/hosts.ts';
 import { gateway } from '../env/network.ts';
 import { installManifests } from '../env/operator.ts';
 import { Objects } from '../fixtures/objects.ts';
-import { ApiProxy } from './api-proxy.ts';
+import { ApiProxy } from '../env/api-proxy.ts';
 import { Manager, type ManagerOptions } from './manager.ts';
-import { Relay } from './relay.ts';
+import { Relay } from '../env/relay.ts';
 import { readFile } from 'node:fs/promises';
 
 export const NAMESPACE = 'chaos';

@@ -124,8 +124,9 @@ export class Client {
   }
 
   /** Asks for deletion; an object that is gone already is no error. See waitForGone. */
-  async delete(reference: NamedReference): Promise<void> {
-    await this.rest.call({ method: 'DELETE', path: await this.#path(reference) }).catch(ignoreNotFound);
+  async delete(reference: NamedReference, propagationPolicy?: 'Foreground'): Promise<void> {
+    const call: Call = { method: 'DELETE', path: await this.#path(reference) };
+    await this.rest.call(propagationPolicy === undefined ? call : { ...call, body: { propagationPolicy } }).catch(ignoreNotFound);
   }
 
   /**

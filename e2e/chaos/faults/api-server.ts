@@ -1,7 +1,7 @@
 /** The API server and the way to it. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Verdict } from '../api-proxy.ts';
-import { compactEtcd } from '../etcd.ts';
+import type { Verdict } from '../../env/api-proxy.ts';
+import { compactEtcd } from '../../env/etcd.ts';
 import type { Fault, Scene } from './fault.ts';
 
 /** A part of the requests gets this answer. */

@@ -1,7 +1,7 @@
 /** A TCP relay before a host's sshd, which can be slow and can be cut. Its address is the host's identity for the operator. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import type { Host } from '../env/hosts.ts';
+import type { Host } from './hosts.ts';
 
 export class Relay {
   readonly #server: Server;

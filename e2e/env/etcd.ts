@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { join } from 'node:path';
-import type { ControlPlane } from '../env/control-plane.ts';
+import type { ControlPlane } from './control-plane.ts';
 
 /** Forgets everything before the present revision, as the API server itself does every five minutes. */
 export async function compactEtcd(plane: ControlPlane): Promise<void> {

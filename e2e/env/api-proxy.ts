@@ -8,7 +8,7 @@ import { Agent, createServer, request, type Server } from 'node:https';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import type { ControlPlaneAccess } from '../env/control-plane.ts';
+import type { ControlPlaneAccess } from './control-plane.ts';
 
 /**
  * What becomes of a request: an answer with that code, none at all, the API server's own that gets lost on its way back, or undefined: the
