@@ -18,6 +18,7 @@ export interface Condition {
   status: string;
   reason?: string;
   message?: string;
+  lastTransitionTime?: string;
 }
 
 /** Any object, as loosely typed as its YAML. Name a type of your own where a test reads much of it. */

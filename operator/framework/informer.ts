@@ -15,7 +15,7 @@ export interface InformerOptions<T extends KubernetesObject> {
   freeze?: boolean;
   /** Objects of one page of a list. Default 500. */
   pageSize?: number;
-  /** Milliseconds between attempts after failures, doubling from base to max, with jitter. Default 500 and 30,000. */
+  /** Milliseconds between attempts after failures, doubling from base to max, with jitter. Default 500 and 10,000. */
   retry?: { base: number; max: number };
   /** Told when list or watch failed for the third time in a row, and each time after it. */
   onFailing?: (error: unknown) => void;
@@ -47,7 +47,7 @@ export class Informer<T extends KubernetesObject> implements Cache<T> {
     this.resource = options.resource;
     this.#log = options.log.child({ informer: options.resource.plural });
     this.#store = new ObjectStore({ ...options, log: this.#log });
-    this.#retry = options.retry ?? { base: 500, max: 30_000 };
+    this.#retry = options.retry ?? { base: 500, max: 10_000 };
     ({ promise: this.synced, resolve: this.#setSynced } = Promise.withResolvers<void>());
     options.client.onWritten((resource, object) => {
       const { group, version, plural } = this.resource;
