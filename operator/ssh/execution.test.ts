@@ -292,6 +292,11 @@ describe('sudo and shells', () => {
     });
     const warning = await fake('echo "sudo: unable to resolve host x: Name or service not known" >&2; shift; exec "$@"');
     expect(await run(await connect(warning.target()), 'exit 1', { privilege: 'sudo' })).toEqual({ exitCode: 1, stdout: '', stderr: '' });
+    const terminal = await fake('echo "sudo: sorry, you must have a tty to run sudo" >&2; exit 1');
+    expect(await failure(run(await connect(terminal.target()), 'true', { privilege: 'sudo' }))).toMatchObject({
+      reason: 'SudoUnavailable',
+      message: expect.stringMatching(/wants a terminal \(.*requiretty/s) as string,
+    });
     const missing = await fake('');
     const error = await failure(run(await connect(missing.target()), 'true', { privilege: 'sudo' }));
     expect(error).toMatchObject({ reason: 'SudoUnavailable', message: expect.stringMatching(/not installed/) as string });

@@ -195,6 +195,13 @@ export class Execution {
           `sudo is not installed on ${this.#who} (${said}): install it, or log in as root without useSudo.`,
         );
       }
+      // Of sudo's translations all but a few have this word.
+      if (/^sudo:.*\btty\b/m.test(words)) {
+        return this.#error(
+          'SudoUnavailable',
+          `sudo on ${this.#who} wants a terminal (${said}): take requiretty from ${this.#link.hop.user} in sudoers.`,
+        );
+      }
       if (/^sudo:/m.test(words)) {
         return this.#error(
           'SudoPasswordRequired',
