@@ -175,6 +175,26 @@ async function hashed(lines: string): Promise<string> {
   }
 }
 
+test('a key that is accepted before first contact is the only one that is taken, and pinned', async () => {
+  const { client, createHost } = environment();
+  const host = await createHost();
+  const [presented, stranger] = await Promise.all([fingerprintOf(host.hostPublicKey), fingerprintOf(STRANGER)]);
+  const accepting = objects
+    .explicit('foreseen', CLUSTER, host, counting(), { cleanUpCommands })
+    .map((manifest) => (manifest.kind === 'RemoteMachine' ? withAnnotation(manifest, ACCEPT, stranger) : manifest));
+  await client.applyAll(accepting);
+  await reports.expect('foreseen', refused('HostReachable', changed(stranger, presented)));
+  await accept(machine('foreseen'), presented);
+  const { metadata } = await reports.ready('foreseen');
+  expect(metadata.annotations).toMatchObject({ [PIN]: host.hostPublicKey });
+  expect(metadata.annotations).not.toHaveProperty([ACCEPT]);
+});
+
+const withAnnotation = (manifest: Manifest, name: string, value: string): Manifest => ({
+  ...manifest,
+  metadata: { ...manifest.metadata, annotations: { [name]: value } },
+});
+
 describe('a key that changed', () => {
   const pooled = (name: string, pool: string, metadata: object = {}) => [
     objects.bootstrapData(name, counting()),
@@ -305,7 +325,7 @@ describe('a key that changed', () => {
         const latter = await reports.ready('latter');
         expect(latter.status?.['host']).toMatchObject({ hostKey: now });
         expect(await runsOf(host)).toBe(1);
-        await reports.event('under', 'HostKeyAccepted', 'PooledRemoteMachine');
+        await reports.event('under', 'HostKeyAccepted', 'PooledRemoteMachine', [now]);
         expect((await client.get(entry('under'))).metadata.annotations).toMatchObject({ [PIN]: host.hostPublicKey });
       },
   });
