@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Host, HostOptions } from '../env/hosts.ts';
 import type { Operator } from '../env/operator.ts';
-import { fingerprintOf, loginsOf, sshdLogOf } from '../fixtures/hosts.ts';
+import { fingerprintOf, loginsOf, mustExec, sshdLogOf } from '../fixtures/hosts.ts';
 import { counting, Objects, PREFIX, runsOf } from '../fixtures/objects.ts';
 import { errorsOf, type Report, Reports, sideBySide } from '../fixtures/reports.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
@@ -124,7 +124,7 @@ sideBySide({
       hostWithKey('two-inner'),
       hostWithKey('two-host'),
     ]);
-    await outer.exec('usermod --shell /usr/sbin/nologin plain');
+    await mustExec(outer, 'usermod --shell /usr/sbin/nologin plain');
     const bastions = [
       hop('two-outer', outer, { port: 2200, user: 'plain' }),
       hop('two-inner', inner, { user: 'asks', hostKeys: [await fingerprintOf(inner.hostPublicKey)] }),

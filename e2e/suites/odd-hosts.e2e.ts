@@ -1,6 +1,7 @@
 /** Hosts that are not as others: on each a machine's bootstrap runs once, is reported, and is cleaned when the machine goes. */
-import type { Host, HostOptions } from '../env/hosts.ts';
+import type { HostOptions } from '../env/hosts.ts';
 import type { Operator } from '../env/operator.ts';
+import { mustExec } from '../fixtures/hosts.ts';
 import { counting, Objects, runsOf } from '../fixtures/objects.ts';
 import { errorsOf, Reports, sideBySide } from '../fixtures/reports.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
@@ -52,9 +53,10 @@ const greets = (shell: string, user = 'root') =>
 const noexec = `
 mkdir -p /no-exec
 for place in /tmp /var/tmp /no-exec; do mount -t tmpfs -o noexec,nosuid,nodev,mode=1777 tmpfs $place; done
-mount -o remount,noexec /run && mount -o remount,noexec /dev/shm`;
+mount -o remount,noexec /run && mount -o remount,noexec /dev/shm
+mount --bind /var/lib /var/lib && mount -o remount,bind,noexec /var/lib`;
 const executesNothing = `
-for place in /tmp /var/tmp /no-exec /run /dev/shm; do
+for place in /tmp /var/tmp /var/lib /no-exec /run /dev/shm; do
   printf '#!/bin/sh\\n' >$place/probe && chmod +x $place/probe && ! $place/probe 2>/dev/null && rm $place/probe || exit 1
 done
 sshd -T | grep -q 'setenv TMPDIR=/no-exec'`;
@@ -88,13 +90,17 @@ const ODD: Record<string, Odd> = {
     // As sshd starts it (bash(1), "remotely").
     prove: `SSH_CLIENT='10.0.0.1 1 22' SHLVL=0 bash -c 'exit 0' 2>&1 >/dev/null </dev/null | grep -q '${GREETING} stderr'`,
   },
-  'nothing can be executed in TMPDIR, /tmp and /run': { make: noexec, prove: executesNothing, sshdConfig: 'SetEnv TMPDIR=/no-exec' },
+  'nothing can be executed in TMPDIR, /tmp, /run and /var/lib': {
+    make: noexec,
+    prove: executesNothing,
+    sshdConfig: 'SetEnv TMPDIR=/no-exec',
+  },
   'there is no SFTP': {
     make: `sed -i '/^Subsystem/d' /etc/ssh/sshd_config; rm /usr/lib/openssh/sftp-server /usr/bin/scp; kill -HUP "$(cat /run/sshd.pid)"`,
     prove: `! sshd -T | grep -q '^subsystem' && ! command -v scp sftp-server`,
   },
   'there is nothing but busybox': { make: busyboxOnly, prove: isBusybox },
-  'systemd runs it, fish is the login shell, and nothing can be executed in TMPDIR, /tmp and /run': {
+  'systemd runs it, fish is the login shell, and nothing can be executed in TMPDIR, /tmp, /run and /var/lib': {
     kind: 'full',
     make: printing('/usr/bin/fish') + noexec,
     prove: `[ -d /run/systemd/system ] || exit 1; ${greets('/usr/bin/fish')} || exit 1; ${executesNothing}`,
@@ -111,8 +117,8 @@ const data = counting([
 async function life(name: string, { make, prove, spec = {}, ...options }: Odd): Promise<void> {
   const { client, createHost } = environment();
   const host = await createHost(options);
-  await must(host, make);
-  await must(host, prove);
+  await mustExec(host, make);
+  await mustExec(host, prove);
   const cleanUp = [...cleanUpCommands, 'rm -f /etc/e2e/said /usr/local/bin/e2e-said'];
   await client.applyAll(objects.explicit(name, CLUSTER, host, data, { cleanUpCommands: cleanUp, ...spec }));
   const ready = await reports.ready(name);
@@ -137,11 +143,6 @@ async function life(name: string, { make, prove, spec = {}, ...options }: Odd): 
   );
   expect(left).not.toContain(true);
   expect((await host.exec('ls -A /run/cluster-api-provider-remote')).stdout).toBe('');
-}
-
-async function must(host: Host, program: string): Promise<void> {
-  const { exitCode, stdout, stderr } = await host.exec(program);
-  if (exitCode !== 0) throw new Error(`${host.name}: ${program}\nended with ${exitCode}: ${stdout}${stderr}`);
 }
 
 describe('a host on which', () => {

@@ -3,9 +3,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generateKey, type KeyOptions } from '../../operator/ssh/testing/keys.ts';
-import type { Host } from '../env/hosts.ts';
 import type { Operator } from '../env/operator.ts';
-import { fingerprintOf, sshdLogOf } from '../fixtures/hosts.ts';
+import { fingerprintOf, mustExec, sshdLogOf } from '../fixtures/hosts.ts';
 import { counting, Objects, runsOf } from '../fixtures/objects.ts';
 import { errorsOf, type Report, Reports, sideBySide } from '../fixtures/reports.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
@@ -112,12 +111,12 @@ describe('sudo', () => {
   ): Promise<void> {
     const { client, createHost } = environment();
     const host = await createHost();
-    await must(host, prepare);
+    await mustExec(host, prepare);
     const spec = { user: 'admin', useSudo: true, cleanUpCommands };
     await client.applyAll(objects.explicit(name, CLUSTER, host, counting(), spec));
     await reports.expect(name, { type: 'HostReachable', status: 'False', ready: 'Unknown', ...told });
     expect(await runsOf(host)).toBe(0);
-    await must(host, mend);
+    await mustExec(host, mend);
     await reports.ready(name);
     expect(await runsOf(host)).toBe(1);
     expect(await host.stat('/etc/e2e/config')).toMatchObject({ owner: 'root', group: 'root' });
@@ -149,11 +148,6 @@ describe('sudo', () => {
       ),
   });
 });
-
-async function must(host: Host, command: string): Promise<void> {
-  const { exitCode, stderr } = await host.exec(command);
-  if (exitCode !== 0) throw new Error(`${command} on ${host.name}: ${stderr}`);
-}
 
 test('none of it is an error of the operator', () => {
   expect(operator.process.alive).toBe(true);

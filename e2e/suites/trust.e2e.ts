@@ -6,7 +6,7 @@ import type { Manifest } from '../env/client.ts';
 import { must } from '../env/command.ts';
 import type { HostOptions, Host } from '../env/hosts.ts';
 import type { Operator } from '../env/operator.ts';
-import { fingerprintOf, loginsOf } from '../fixtures/hosts.ts';
+import { fingerprintOf, loginsOf, mustExec } from '../fixtures/hosts.ts';
 import { counting, Objects, PREFIX, runsOf } from '../fixtures/objects.ts';
 import { conditionOf, type Entry, entryOf, isFree } from '../fixtures/pool.ts';
 import { errorsOf, type Report, Reports, sideBySide } from '../fixtures/reports.ts';
@@ -155,7 +155,7 @@ const keyOf = (host: Host): Promise<string> => Promise.resolve(host.hostPublicKe
 /** Gives the host keys of every type beside its Ed25519 key, as Debian does; returns the RSA key. */
 async function withAllKeys(host: Host): Promise<string> {
   await host.stopSSHD();
-  await host.exec('ssh-keygen -A');
+  await mustExec(host, 'ssh-keygen -A');
   await host.startSSHD();
   return (await host.readFile('/etc/ssh/ssh_host_rsa_key.pub')).split(' ').slice(0, 2).join(' ');
 }
