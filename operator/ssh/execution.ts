@@ -187,7 +187,9 @@ export class Execution {
   /** The exit code is that of sudo or of the login shell; sudo's words are translated, so only their beginning is relied on. */
   #notStartedError(exitCode: number): SSHError {
     const words = this.#stderr.before.trim() || this.#stdout.before.trim();
-    const said = words === '' ? `exit code ${exitCode}` : `exit code ${exitCode}, "${quoted(words)}"`;
+    // After what the login shell's rc files print.
+    const last = /^sudo:.*$/m.exec(words)?.[0] ?? words.split('\n').at(-1) ?? '';
+    const said = words === '' ? `exit code ${exitCode}` : `exit code ${exitCode}, "${quoted(last)}"`;
     if (this.#options.privilege === 'sudo') {
       if (exitCode === 127 || /sudo: (command )?not found/i.test(words)) {
         return this.#error(
