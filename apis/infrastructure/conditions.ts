@@ -147,7 +147,10 @@ const reasons = {
   },
   AuthenticationFailed: { means: 'The host refuses the user or the key.', action: "Put the public key in the user's authorized_keys." },
   SudoPasswordRequired: { means: 'sudo asks for a password.', action: 'Give the user NOPASSWD rights in sudoers.' },
-  SudoUnavailable: { means: 'sudo is not installed on the host.', action: 'Install it, or log in as root without useSudo.' },
+  SudoUnavailable: {
+    means: 'sudo is not installed on the host, or wants a terminal.',
+    action: 'Install it and take requiretty from the user in sudoers, or log in as root without useSudo.',
+  },
   ForwardingRefused: {
     means: 'A bastion refuses to forward the connection.',
     action: "Set AllowTcpForwarding in the bastion's sshd_config.",

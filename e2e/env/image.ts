@@ -8,7 +8,7 @@ import { unshare } from './process.ts';
 
 const SUITE = 'bookworm';
 
-/** tini is the light hosts' first process; haproxy serves load balancers, which are hosts too. */
+/** tini is the light hosts' first process; haproxy serves load balancers, which are hosts too; the last three are what odd hosts have for shells. */
 const packages = [
   'systemd',
   'systemd-sysv',
@@ -23,6 +23,9 @@ const packages = [
   'ca-certificates',
   'tini',
   'haproxy',
+  'fish',
+  'tcsh',
+  'busybox',
 ];
 
 /** Accounts on every host beside root. The password of all of them is `password`; SSH takes keys only. */
@@ -60,7 +63,7 @@ rm -f /etc/ssh/ssh_host_*
 systemctl enable ssh.service
 systemctl disable haproxy.service
 systemctl mask systemd-networkd.service systemd-resolved.service systemd-timesyncd.service systemd-networkd-wait-online.service \\
-  getty.target console-getty.service fstrim.timer apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer \\
+  getty.target console-getty.service fstrim.timer apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer man-db.timer e2scrub_all.timer \\
   systemd-logind.service systemd-firstboot.service
 rm -rf /var/cache/apt/archives/*.deb /var/lib/apt/lists/*
 `;

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { must } from '../env/command.ts';
 import type { Host } from '../env/hosts.ts';
 import type { Operator } from '../env/operator.ts';
+import { fingerprintOf } from '../fixtures/hosts.ts';
 import { counting, Objects, PREFIX, runsOf } from '../fixtures/objects.ts';
 import { conditionOf } from '../fixtures/pool.ts';
 import { errorsOf, type Report, Reports, sideBySide } from '../fixtures/reports.ts';
@@ -28,12 +29,7 @@ beforeAll(async () => {
 
 const machine = (name: string) => objects.ref('RemoteMachine', name);
 const entry = (name: string) => objects.ref('PooledRemoteMachine', name);
-const secret = (name: string, stringData: Record<string, string>) => ({
-  apiVersion: 'v1',
-  kind: 'Secret',
-  metadata: { namespace: objects.namespace, name },
-  stringData,
-});
+const secret = (name: string, stringData: Record<string, string>) => objects.secret(name, stringData);
 const annotate = (reference: ReturnType<typeof machine>, annotations: Record<string, string>) =>
   environment().client.patch(reference, { metadata: { annotations } });
 
@@ -180,12 +176,7 @@ describe('the way to the host', () => {
     'known hosts without the host': async () => {
       const { client, createHost } = environment();
       const host = await createHost();
-      const known = (text: string) => ({
-        apiVersion: 'v1',
-        kind: 'ConfigMap',
-        metadata: { namespace: objects.namespace, name: 'known' },
-        data: { known_hosts: text },
-      });
+      const known = (text: string) => objects.configMap('known', { known_hosts: text });
       await client.apply(known(`elsewhere ${host.hostPublicKey}\n`));
       await create('unknown-host', host, { knownHostsRef: { kind: 'ConfigMap', name: 'known' } });
       const report = unreachable('HostKeyUnknown', `${host.address}:22 is unknown`, /presented SHA256:\S{43}/, 'add one to');
@@ -197,7 +188,7 @@ describe('the way to the host', () => {
       const [host, other] = await environment().createHosts(2);
       if (host === undefined || other === undefined) throw new Error('no hosts');
       await create('other-key', host, { hostKeys: [other.hostPublicKey] });
-      const [expected, presented] = [await fingerprint(other), await fingerprint(host)];
+      const [expected, presented] = [await fingerprintOf(other.hostPublicKey), await fingerprintOf(host.hostPublicKey)];
       const says = [`expected ${expected}`, `presented ${presented}`, `accept-host-key=${presented}`];
       await reports.expect('other-key', { ...unreachable('HostKeyChanged', ...says), ready: 'Unknown' });
       await annotate(machine('other-key'), { [`${PREFIX}/accept-host-key`]: presented });
@@ -212,10 +203,6 @@ describe('the way to the host', () => {
     'a pinned host key that changed, until a person accepts it; then the old one is refused': pinnedKeyChanges,
   });
 });
-
-async function fingerprint(host: Host): Promise<string> {
-  return (await must('sh', ['-c', 'printf "%s\\n" "$1" | ssh-keygen -lf -', 'sh', host.hostPublicKey])).split(' ')[1] ?? '';
-}
 
 async function pinnedKeyChanges(): Promise<void> {
   const { client, createHost } = environment();
@@ -239,12 +226,12 @@ async function pinnedKeyChanges(): Promise<void> {
   await client.delete(objects.clusterRef('Machine', 'first'));
   await client.waitForGone(machine('first'));
 
-  const old = await fingerprint(host);
+  const old = await fingerprintOf(host.hostPublicKey);
   await host.exec('cp -a /etc/ssh /root/old-ssh');
   await host.rekey();
   await host.exec('cp -a /etc/ssh /root/new-ssh');
   await client.applyAll(pooled('second'));
-  const presented = await fingerprint(host);
+  const presented = await fingerprintOf(host.hostPublicKey);
   const changed = (from: string, to: string) => ({
     reason: 'HostKeyChanged',
     says: [`expected ${from}`, `presented ${to}`],

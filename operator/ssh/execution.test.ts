@@ -290,8 +290,18 @@ describe('sudo and shells', () => {
     expect(await failure(run(await connect(translated.target()), 'true', { privilege: 'sudo' }))).toMatchObject({
       reason: 'SudoPasswordRequired',
     });
+    const greeted = await fake('echo "Welcome" >&2; echo "sudo: a password is required" >&2; exit 1');
+    expect(await failure(run(await connect(greeted.target()), 'true', { privilege: 'sudo' }))).toMatchObject({
+      reason: 'SudoPasswordRequired',
+      message: expect.stringContaining('(exit code 1, "sudo: a password is required")') as string,
+    });
     const warning = await fake('echo "sudo: unable to resolve host x: Name or service not known" >&2; shift; exec "$@"');
     expect(await run(await connect(warning.target()), 'exit 1', { privilege: 'sudo' })).toEqual({ exitCode: 1, stdout: '', stderr: '' });
+    const terminal = await fake('echo "sudo: sorry, you must have a tty to run sudo" >&2; exit 1');
+    expect(await failure(run(await connect(terminal.target()), 'true', { privilege: 'sudo' }))).toMatchObject({
+      reason: 'SudoUnavailable',
+      message: expect.stringMatching(/wants a terminal \(.*requiretty/s) as string,
+    });
     const missing = await fake('');
     const error = await failure(run(await connect(missing.target()), 'true', { privilege: 'sudo' }));
     expect(error).toMatchObject({ reason: 'SudoUnavailable', message: expect.stringMatching(/not installed/) as string });

@@ -187,12 +187,21 @@ export class Execution {
   /** The exit code is that of sudo or of the login shell; sudo's words are translated, so only their beginning is relied on. */
   #notStartedError(exitCode: number): SSHError {
     const words = this.#stderr.before.trim() || this.#stdout.before.trim();
-    const said = words === '' ? `exit code ${exitCode}` : `exit code ${exitCode}, "${quoted(words)}"`;
+    // After what the login shell's rc files print.
+    const last = /^sudo:.*$/m.exec(words)?.[0] ?? words.split('\n').at(-1) ?? '';
+    const said = words === '' ? `exit code ${exitCode}` : `exit code ${exitCode}, "${quoted(last)}"`;
     if (this.#options.privilege === 'sudo') {
       if (exitCode === 127 || /sudo: (command )?not found/i.test(words)) {
         return this.#error(
           'SudoUnavailable',
           `sudo is not installed on ${this.#who} (${said}): install it, or log in as root without useSudo.`,
+        );
+      }
+      // Of sudo's translations all but a few have this word.
+      if (/^sudo:.*\btty\b/m.test(words)) {
+        return this.#error(
+          'SudoUnavailable',
+          `sudo on ${this.#who} wants a terminal (${said}): take requiretty from ${this.#link.hop.user} in sudoers.`,
         );
       }
       if (/^sudo:/m.test(words)) {

@@ -21,7 +21,7 @@ const KINDS: KeyOptions[] = [
   { type: 'rsa', bits: 2048 },
 ];
 const FORMATS: KeyOptions[] = [{}, { format: 'PEM' }, { format: 'PKCS8' }];
-// ssh-keygen writes Ed25519 in its own format whatever it is asked for; OpenSSL's PKCS#8 is tested below.
+// ssh-keygen writes Ed25519 in its own format where it is asked for PEM.
 const CASES = KINDS.flatMap((kind) =>
   FORMATS.flatMap((format) => ['', PASSPHRASE].map((passphrase) => ({ ...kind, ...format, passphrase }))),
 );

@@ -119,7 +119,7 @@ export type SSHErrorReason =
   | 'HostKeyUnknown' // knownHosts has no line for the host
   | 'AuthenticationFailed'
   | 'SudoPasswordRequired' // sudo -n would ask
-  | 'SudoUnavailable' // sudo is not installed
+  | 'SudoUnavailable' // sudo is not installed, or wants a terminal
   | 'ForwardingRefused' // a bastion refuses to forward
   | 'ChannelRefused' // sshd opens no session (MaxSessions), or the account gets no shell (nologin, ForceCommand)
   | 'ExecTimeout'

@@ -94,11 +94,11 @@ export class EntryCleaning {
     const why = unclean(outcome, isAdopted);
     if (why !== undefined) return this.#later(entry, { ...why, terminal: false, concerns: 'host' });
     this.#attempts.succeeded(entry.metadata.uid);
-    const { publicKey } = outcome.hostKey;
+    const { publicKey, fingerprint } = outcome.hostKey;
     const message = 'The host is clean, confirmed by looking at it';
     await this.#deps.allocator.free(entry, [clean('True', REASON.Cleaned, message), reachable], { hostKey: publicKey });
     if (accepts(entry, publicKey))
-      this.#deps.events.event(entry, 'Normal', REASON.HostKeyAccepted, CONDITION.Clean, `The host key ${publicKey} was accepted`);
+      this.#deps.events.event(entry, 'Normal', REASON.HostKeyAccepted, CONDITION.Clean, `The host key ${fingerprint} was accepted`);
     this.#deps.events.event(entry, 'Normal', REASON.Released, CONDITION.Clean, message);
     return undefined;
   }

@@ -196,7 +196,7 @@ describe('the host key', () => {
     expect(world.storedEntry('a').metadata.annotations).toEqual({ [ANNOTATION.hostKey]: OTHER_KEY.publicKey });
     const told = world.events.all.filter(({ type }) => type === 'Normal');
     expect(told.map(({ reason }) => reason)).toEqual(['HostKeyAccepted', 'Released']);
-    expect(told[0]?.note).toContain('was accepted');
+    expect(told[0]?.note).toContain(`${OTHER_KEY.fingerprint} was accepted`);
   });
 
   test('an acceptance of another key than that which the host has stays', async () => {
