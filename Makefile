@@ -42,7 +42,7 @@ bench: $(STAMP) ## Measure beside plain ssh on the same hosts; writes out/bench.
 	@node operator/bundle.ts && $(RUN) e2e/bench/main.ts $(FIGURES)
 
 chaos: $(STAMP) ## Inject faults into everything at random while machines come and go: SEED=1 repeats a campaign, DURATION=600 HOSTS=50 size it.
-	@node operator/bundle.ts && $(RUN) e2e/chaos/main.ts $(if $(SEED),--seed $(SEED)) $(if $(DURATION),--duration $(DURATION)) $(if $(HOSTS),--hosts $(HOSTS))
+	@$(RUN) e2e/chaos/main.ts $(if $(SEED),--seed $(SEED)) $(if $(DURATION),--duration $(DURATION)) $(if $(HOSTS),--hosts $(HOSTS))
 
 demo: $(STAMP) ## Show it at work: a control plane, real hosts and the operator; stays running.
 	@$(RUN) e2e/demo/main.ts

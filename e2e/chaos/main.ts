@@ -3,6 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
+import { must } from '../env/command.ts';
 import { startEnvironment } from '../env/environment.ts';
 import { cleanUpAtExit } from '../env/run.ts';
 import { type Report, run } from './campaign.ts';
@@ -36,6 +37,7 @@ process.stdout.write(`seed ${seed}: make chaos SEED=${seed} repeats it\n`);
 const started = performance.now();
 const say = (text: string): void =>
   void process.stdout.write(`${((performance.now() - started) / 1000).toFixed(1).padStart(7)} s  ${text}\n`);
+await must(process.execPath, [join(import.meta.dirname, '../../operator/bundle.ts')]);
 const environment = await startEnvironment({ purpose: 'chaos', managers: ['core'], controllerManager: true });
 try {
   const options = { seed, duration: Number(values.duration) * 1000, hosts: Number(values.hosts), longest: Number(values.longest) * 1000 };
