@@ -5,15 +5,14 @@ import type { Operator } from '../env/operator.ts';
 import { fingerprintOf, loginsOf } from '../fixtures/hosts.ts';
 import { counting, Objects, PREFIX, runsOf } from '../fixtures/objects.ts';
 import { conditionOf, type Entry, entryOf, isFree } from '../fixtures/pool.ts';
-import { errorsOf, type Report, Reports, sideBySide } from '../fixtures/reports.ts';
+import { changed, refused, STRANGER } from '../fixtures/host-keys.ts';
+import { errorsOf, Reports, sideBySide } from '../fixtures/reports.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
 
 const CLUSTER = 'trust';
 const PIN = `${PREFIX}/host-key`;
 const ACCEPT = `${PREFIX}/accept-host-key`;
 const cleanUpCommands = ['rm -f /var/log/e2e-runs'];
-/** Nobody's. */
-const STRANGER = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDIhz2GK/XCUj4i6Q5yQJNL1MKMpjGSNm2jsPWyHfS8R';
 
 const environment = sharedEnvironment('changed-keys');
 let objects: Objects;
@@ -33,20 +32,6 @@ const entry = (name: string) => objects.ref('PooledRemoteMachine', name);
 const accept = (reference: ReturnType<typeof machine>, fingerprint: string) =>
   environment().client.patch(reference, { metadata: { annotations: { [ACCEPT]: fingerprint } } });
 const remove = (name: string) => environment().client.delete(objects.clusterRef('Machine', name));
-
-/** Both fingerprints, and what to do. */
-const changed = (expected: string, presented: string): string[] => [
-  `expected ${expected}`,
-  `presented ${presented}`,
-  `${PREFIX}/accept-host-key=${presented}`,
-];
-const refused = (type: Report['type'], says: Report['says']): Report => ({
-  type,
-  status: type === 'HostReachable' ? 'False' : 'Unknown',
-  reason: 'HostKeyChanged',
-  says,
-  ready: 'Unknown',
-});
 
 const withAnnotation = (manifest: Manifest, name: string, value: string): Manifest => ({
   ...manifest,

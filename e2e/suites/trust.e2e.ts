@@ -8,14 +8,13 @@ import type { HostOptions, Host } from '../env/hosts.ts';
 import type { Operator } from '../env/operator.ts';
 import { fingerprintOf, loginsOf, mustExec } from '../fixtures/hosts.ts';
 import { counting, Objects, PREFIX, runsOf } from '../fixtures/objects.ts';
+import { changed, refused, STRANGER } from '../fixtures/host-keys.ts';
 import { errorsOf, type Report, Reports, sideBySide } from '../fixtures/reports.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
 
 const CLUSTER = 'trust';
 const PIN = `${PREFIX}/host-key`;
 const cleanUpCommands = ['rm -f /var/log/e2e-runs'];
-/** Nobody's. */
-const STRANGER = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDIhz2GK/XCUj4i6Q5yQJNL1MKMpjGSNm2jsPWyHfS8R';
 
 const environment = sharedEnvironment('trust');
 let objects: Objects;
@@ -31,20 +30,6 @@ beforeAll(async () => {
 });
 
 const machine = (name: string) => objects.ref('RemoteMachine', name);
-
-/** Both fingerprints, and what to do. */
-const changed = (expected: string, presented: string): string[] => [
-  `expected ${expected}`,
-  `presented ${presented}`,
-  `${PREFIX}/accept-host-key=${presented}`,
-];
-const refused = (type: Report['type'], says: Report['says']): Report => ({
-  type,
-  status: type === 'HostReachable' ? 'False' : 'Unknown',
-  reason: 'HostKeyChanged',
-  says,
-  ready: 'Unknown',
-});
 
 describe('a key that is given', () => {
   /** A way to give a key: fields of the spec, and an object that they name. */
