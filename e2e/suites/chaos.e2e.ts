@@ -1,9 +1,10 @@
-/** The short form of `make chaos`: a campaign of faults on twenty hosts, whose seed is printed. */
+/** The short form of `make chaos`: a campaign of faults on twenty hosts. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 
-const SEED = Math.floor(Math.random() * 2 ** 31);
+/** One order of faults, so that a failure is not one that comes and goes; `make chaos` takes another one each time. */
+const SEED = 1;
 const DURATION = 80;
 /** Milliseconds: the campaign, the time that everything may take to converge, and what comes before and after. */
 const LIMIT = 420_000;
