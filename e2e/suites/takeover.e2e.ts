@@ -98,10 +98,7 @@ async function startPlane(): Promise<void> {
 
 async function startHosts(): Promise<void> {
   const { createHost, createHosts } = environment();
-  const [worker, commands, own, job, leaving, free] = await Promise.all([
-    createHost({ kind: 'full' }),
-    ...(await createHosts(5)).map((host) => Promise.resolve(host)),
-  ]);
+  const [worker, [commands, own, job, leaving, free]] = await Promise.all([createHost({ kind: 'full' }), createHosts(5)]);
   hosts = { worker, commands, own, job, leaving, free } as typeof hosts;
   await installK0s(hosts.worker);
   await hosts.worker.exec(
