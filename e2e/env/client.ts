@@ -180,7 +180,8 @@ export class Client {
         yield* this.#observeOnce<T>(reference, signal);
       } catch (error) {
         signal.throwIfAborted();
-        if (error instanceof RequestError && error.status !== 410 && error.status < 500) throw error;
+        // 429: the storage of a kind that was replaced begins anew.
+        if (error instanceof RequestError && ![410, 429].includes(error.status) && error.status < 500) throw error;
         await sleep(100, undefined, { signal });
       }
     }

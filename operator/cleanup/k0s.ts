@@ -60,9 +60,13 @@ set -- reset
 [ -z "$kubelet" ] || set -- "$@" --kubelet-root-dir "$kubelet"
 limited 300 k0s "$@"`;
 
-const REMOVE_FILES = `for directory in /var/lib/k0s /run/k0s /etc/k0s; do
+/** What k0smotron's bootstrap data writes: of a host that its infrastructure provider set up, no run tells. */
+const DOCUMENTS = { controller: ['/etc/k0s.yaml', '/etc/k0s.token'], worker: ['/etc/k0s.token'] };
+
+const removeFiles = (documents: string[]): string => `for directory in /var/lib/k0s /run/k0s /etc/k0s; do
   empty "$directory"
 done
+rm -f ${documents.join(' ')}
 ${REMOVE_SENTINEL}`;
 
 /** K0sControllerConfig and K0sWorkerConfig of k0smotron. The k0s program itself stays: it may belong to the image. */
@@ -74,7 +78,7 @@ export function k0s(role: 'controller' | 'worker'): CleanupPlan {
       { name: 'stop k0s', script: script([HAS, STOP_UNIT], STOP), mayFail: true },
       { name: 'k0s reset', script: script([LIMITED], RESET), mayFail: true },
       { name: 'stop pods', script: script([SHIMS, KILL_TREE], 'shims | kill_tree'), mayFail: true },
-      { name: 'remove files of k0s', script: script([EMPTY], REMOVE_FILES), mayFail: true },
+      { name: 'remove files of k0s', script: script([EMPTY], removeFiles(DOCUMENTS[role])), mayFail: true },
       { name: 'clean the network', script: CLEAN_NETWORK, mayFail: true },
     ],
     checks: [
@@ -82,7 +86,7 @@ export function k0s(role: 'controller' | 'worker'): CleanupPlan {
       noProcess('no process of k0s is alive', ['*/k0s', '/var/lib/k0s/bin/*']),
       // k0s reset exits 0 when there is nothing left to reset, and 1 while k0s runs.
       { name: 'k0s reset finds nothing left', script: script([LIMITED], 'has k0s || exit 0\nlimited 60 k0s reset') },
-      nothingAt('no data, socket or configuration of k0s', ['/var/lib/k0s', '/run/k0s', '/etc/k0s']),
+      nothingAt('no data, socket or configuration of k0s', ['/var/lib/k0s', '/run/k0s', '/etc/k0s', ...DOCUMENTS[role]]),
       nothingAt('no service file of k0s', ['/etc/systemd/system/k0s*.service', '/etc/init.d/k0scontroller', '/etc/init.d/k0sworker']),
       NETWORK_IS_CLEAN,
     ],

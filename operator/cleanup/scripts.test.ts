@@ -190,7 +190,8 @@ cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c 'sleep 6[12]'`,
       '/etc/systemd/system/k0scontroller.service',
       '[Service]\nExecStart=/usr/local/bin/k0s controller --data-dir=/data/k0s --kubelet-root-dir "/data/kubelet" --config=/etc/k0s.yaml\n',
     );
-    for (const path of ['/var/lib/k0s/pki/ca.key', '/etc/k0s/containerd.toml', '/run/k0s/status.sock']) host.write(path, 'x');
+    const documents = ['/etc/k0s.yaml', '/etc/k0s.token'];
+    for (const path of ['/var/lib/k0s/pki/ca.key', '/etc/k0s/containerd.toml', '/run/k0s/status.sock', ...documents]) host.write(path, 'x');
     expect(clean(host, planOf('K0sControllerConfig'), shell)).toEqual({ failed: ['k0s etcd leave'], left: {} });
     expect(host.calls()).toEqual(
       expect.arrayContaining([
@@ -200,7 +201,14 @@ cat /proc/[0-9]*/cmdline | tr '\\0' ' ' | grep -c 'sleep 6[12]'`,
         'k0s reset',
       ]),
     );
-    expect(host.exists('/etc/k0s')).toBe(false);
+    for (const path of ['/etc/k0s', ...documents]) expect([path, host.exists(path)]).toEqual([path, false]);
+  });
+
+  test("k0s: a worker's join token goes, and a configuration that it never had stays", () => {
+    using host = new Sandbox();
+    for (const path of ['/etc/k0s.yaml', '/etc/k0s.token']) host.write(path, 'x');
+    expect(clean(host, planOf('K0sWorkerConfig'), shell).left).toEqual({});
+    expect([host.exists('/etc/k0s.token'), host.exists('/etc/k0s.yaml')]).toEqual([false, true]);
   });
 
   test('k0s: a worker does not leave etcd; what k0s reset still finds is not clean', () => {

@@ -54,6 +54,11 @@ test.each<[string, EntryChange[], object]>([
   ['another entry is the same host, and a machine has this one', [taken, duplicate], { status: 'True', reason: 'Reserved' }],
 ])('Ready where %s', (_, changes, expected) => expect(told(after(...changes), 'Ready')).toMatchObject(expected));
 
+test("an empty reference, as k0smotron's provider leaves it in a free entry, goes", () => {
+  const status = { reserved: false, machineRef: { name: '', namespace: '' } };
+  expect(entryStatus(entry('e', { status }), { marks: [] })).toMatchObject({ reserved: false, machineRef: null });
+});
+
 test('the machine is named while it is reserved, through changes of anything else', () => {
   expect(after(taken, unreachable, dirty)).toMatchObject({ reserved: true, machineRef });
   const free = after(taken, freed);

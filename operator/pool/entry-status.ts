@@ -29,7 +29,9 @@ export const MESSAGE_LIMIT = 2048;
 export function entryStatus(entry: PooledRemoteMachine, change: EntryChange): object {
   const known = change.reserved ?? entry.status?.reserved;
   const reserved = known ?? false;
-  const machineRef = change.reserved === false ? undefined : (change.machineRef ?? entry.status?.machineRef);
+  const ref = change.machineRef ?? entry.status?.machineRef;
+  // k0smotron's provider leaves an empty reference to nobody.
+  const machineRef = change.reserved === false || ref?.name === '' ? undefined : ref;
   const observedGeneration = entry.metadata.generation;
   const now = new Date();
   let conditions = entry.status?.conditions ?? [];

@@ -80,4 +80,14 @@ describe('what follows', () => {
     await settle(world.deps, world.scope());
     expect(world.server.requests.slice(before).filter(({ method }) => method === 'PATCH')).toEqual([]);
   });
+
+  test("of another operator's machine nobody knows whether its host can be reached", async () => {
+    await pooled({ ready: true });
+    await world.patch(REMOTE_MACHINES, 'm', { metadata: { annotations: { [ANNOTATION.runID]: null } } });
+    await settle(world.deps, world.scope());
+    await world.synced();
+    expect(world.storedEntry('a').status?.conditions).toContainEqual(
+      expect.objectContaining({ type: 'Reachable', status: 'Unknown', reason: 'NotContacted' }),
+    );
+  });
 });

@@ -43,9 +43,10 @@ export function reportProvisioned(scope: MachineScope): void {
 export async function settle(deps: MachineDeps, scope: MachineScope): Promise<void> {
   if (scope.entry !== undefined) {
     const host = scope.machine.status?.host;
-    const marks: EntryMark[] = [
-      { type: CONDITION.Reachable, status: 'True', reason: REASON.Reachable, message: 'The last contact succeeded' },
-    ];
+    const marks: EntryMark[] = [];
+    // Another operator's machine was never asked for anything.
+    if (scope.machine.metadata.annotations?.[ANNOTATION.runID] !== undefined)
+      marks.push({ type: CONDITION.Reachable, status: 'True', reason: REASON.Reachable, message: 'The last contact succeeded' });
     // What kept an earlier attempt from the host is over.
     if (getCondition(scope.entry.status?.conditions, CONDITION.Clean)?.status !== 'True')
       marks.push({ type: CONDITION.Clean, status: 'True', reason: REASON.Reserved, message: 'In use by its machine' });
