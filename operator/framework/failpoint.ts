@@ -25,12 +25,13 @@ export const WAY = [
   'get secrets', // the bootstrap data
   'connect',
   'exec claim',
+  'patch pooledremotemachines', // finalizer
   'patch remotemachines/status', // tells of the run
   'exec run',
   'patch remotemachines', // provider ID and host key
   'patch remotemachines/status', // ready
   'patch pooledremotemachines/status', // facts of the host
-  'patch pooledremotemachines', // finalizer and host key
+  'patch pooledremotemachines', // host key
   'patch machines', // labels of the entry
   'get secrets', // kubeconfig
   'patch nodes',
