@@ -1,10 +1,9 @@
-/** Bundles the manager into dist/: one file and the shell programs that it sends to hosts. */
+/** Bundles the manager: one file and the shell programs that it sends to hosts. */
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 
 const root = join(import.meta.dirname, '..');
-const dist = join(root, 'dist');
 
 /** CommonJS dependencies expect these in scope; an ES module has none of them. */
 const banner = `import { createRequire as __createRequire } from 'node:module';
@@ -32,21 +31,25 @@ const withoutApis: Plugin = {
   },
 };
 
-await mkdir(dist, { recursive: true });
-await build({
-  entryPoints: [join(root, 'operator/main.ts')],
-  outfile: join(dist, 'manager.js'),
-  bundle: true,
-  platform: 'node',
-  target: 'node24',
-  format: 'esm',
-  minify: true,
-  legalComments: 'none',
-  banner: { js: banner },
-  plugins: [withoutApis],
-  // Optional native parts of ssh2: it goes on without them.
-  external: ['cpu-features', '*.node'],
-  logLevel: 'warning',
-});
-for (const program of ['runner.sh', 'ending.sh', 'job.sh']) await copyFile(join(root, 'operator/runner', program), join(dist, program));
-await writeFile(join(dist, 'package.json'), '{ "type": "module" }\n');
+export async function bundle(folder: string, plugins: Plugin[] = []): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  await build({
+    entryPoints: [join(root, 'operator/main.ts')],
+    outfile: join(folder, 'manager.js'),
+    bundle: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'esm',
+    minify: true,
+    legalComments: 'none',
+    banner: { js: banner },
+    plugins: [withoutApis, ...plugins],
+    // Optional native parts of ssh2: it goes on without them.
+    external: ['cpu-features', '*.node'],
+    logLevel: 'warning',
+  });
+  for (const program of ['runner.sh', 'ending.sh', 'job.sh']) await copyFile(join(root, 'operator/runner', program), join(folder, program));
+  await writeFile(join(folder, 'package.json'), '{ "type": "module" }\n');
+}
+
+if (import.meta.main) await bundle(process.argv[2] ?? join(root, 'dist'));

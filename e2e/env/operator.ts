@@ -1,6 +1,6 @@
 /** This project's manager as a process, with the rights that its manifests give it and no others. */
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { findPrograms } from './binaries.ts';
 import { type Client, parseYAML } from './client.ts';
 import { must } from './command.ts';
@@ -55,7 +55,7 @@ export async function startOperator(
     installed,
   }: OperatorOptions,
 ): Promise<Operator> {
-  if (installed !== true) await installManifests(client);
+  if (installed !== true) await installedManifests(client);
   // Suites that run side by side each have their own.
   const file = namespace === undefined ? name : `${name}-${namespace}`;
   const kubeconfig = await serviceAccountKubeconfig({ ...controlPlane, url: server }, client, file);
@@ -64,7 +64,7 @@ export async function startOperator(
     name,
     command: process.execPath,
     args: [
-      join(checkout, program),
+      resolve(checkout, program),
       `--kubeconfig=${kubeconfig}`,
       `--health-addr=127.0.0.1:${healthPort}`,
       `--diagnostics-address=127.0.0.1:${diagnosticsPort}`,
@@ -104,6 +104,14 @@ async function serviceAccountKubeconfig(controlPlane: ControlPlaneAccess, client
   const path = join(controlPlane.folder, `${name}.kubeconfig`);
   await writeFile(path, JSON.stringify(config), { mode: 0o600 });
   return path;
+}
+
+const installed = new WeakMap<Client, Promise<void>>();
+/** Once for all managers that one process starts. */
+function installedManifests(client: Client): Promise<void> {
+  const installing = installed.get(client) ?? installManifests(client);
+  installed.set(client, installing);
+  return installing;
 }
 
 /** Everything that the manager needs in the cluster, without the Deployment: there are no nodes to run it. */

@@ -68,6 +68,12 @@ export class ManagedProcess implements ProcessID {
     await this.#killAll(descendants(this.pid));
   }
 
+  /** Waits until it ends by itself, and says by which signal, else with which exit code. */
+  async waitForEnd(timeout = 60_000): Promise<NodeJS.Signals | number> {
+    if (!(await this.#ended(timeout))) throw new Error(`${this.name} (process ${this.pid}) still runs after ${timeout / 1000} s`);
+    return this.#child.signalCode ?? this.#child.exitCode ?? 0;
+  }
+
   async #killAll(family: ProcessID[]): Promise<void> {
     signal(this, 'SIGKILL', true);
     for (const id of family) signal(id, 'SIGKILL');

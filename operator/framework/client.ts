@@ -1,6 +1,7 @@
 /** The Kubernetes API as this operator uses it: get, create, merge patch, delete, and list and watch for the informers. */
 import type http from 'node:http';
 import type { KubernetesObject } from '../../apis/meta.ts';
+import { type ApiAction, failpoint } from './failpoint.ts';
 import { Transport, readBody, readLines, type ServerAccess } from './transport.ts';
 import type { Metrics } from './metrics.ts';
 import { ApiError, type Client, type Logger, type ObjectName, type Resource } from './types.ts';
@@ -61,13 +62,13 @@ export class ApiClient implements Client {
   }
 
   get<T extends KubernetesObject>(resource: Resource, name: ObjectName, signal?: AbortSignal): Promise<T> {
-    return this.#call<T>({ method: 'GET', path: pathOf(resource, name), signal });
+    return this.#step<T>('get', resource, { method: 'GET', path: pathOf(resource, name), signal });
   }
 
   async create<T extends KubernetesObject>(resource: Resource, object: Partial<T>, signal?: AbortSignal): Promise<T> {
     const path = pathOf(resource, { namespace: object.metadata?.namespace });
     const body = { apiVersion: groupVersion(resource), kind: resource.kind, ...object };
-    return this.#written(resource, await this.#call<T>({ method: 'POST', path, body, signal }));
+    return this.#written(resource, await this.#step<T>('create', resource, { method: 'POST', path, body, signal }));
   }
 
   async patch<T extends KubernetesObject>(
@@ -77,10 +78,8 @@ export class ApiClient implements Client {
     { subresource, signal }: { subresource?: 'status'; signal?: AbortSignal } = {},
   ): Promise<T> {
     const path = pathOf(resource, name) + (subresource === undefined ? '' : `/${subresource}`);
-    return this.#written(
-      resource,
-      await this.#call<T>({ method: 'PATCH', path, body, contentType: 'application/merge-patch+json', signal }),
-    );
+    const call: Call = { method: 'PATCH', path, body, contentType: 'application/merge-patch+json', signal };
+    return this.#written(resource, await this.#step<T>('patch', resource, call, subresource));
   }
 
   async delete(
@@ -91,7 +90,7 @@ export class ApiClient implements Client {
   ): Promise<void> {
     const options = preconditions === undefined ? {} : { preconditions };
     const body = { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Background', ...options };
-    await this.#call({ method: 'DELETE', path: pathOf(resource, name), body, signal });
+    await this.#step('delete', resource, { method: 'DELETE', path: pathOf(resource, name), body, signal });
   }
 
   /** Any other JSON that the server has, such as discovery documents. */
@@ -144,6 +143,14 @@ export class ApiClient implements Client {
   #written<T extends KubernetesObject>(resource: Resource, object: T): T {
     for (const sink of this.#sinks) sink(resource, object);
     return object;
+  }
+
+  /** What others see, or what a secret comes by: every one of these passes here. */
+  async #step<T>(action: ApiAction, resource: Resource, call: Call, subresource?: string): Promise<T> {
+    failpoint('before', action, resource, subresource);
+    const answer = await this.#call<T>(call);
+    failpoint('after', action, resource, subresource);
+    return answer;
   }
 
   async #call<T>(call: Call): Promise<T> {

@@ -2,6 +2,7 @@
 import type { HostFacts } from '../../apis/infrastructure/status.ts';
 import type { Plan } from '../bootstrap/plan.ts';
 import type { CleanupPlan } from '../cleanup/plan.ts';
+import { failpoint } from '../framework/failpoint.ts';
 import { abortable } from '../ssh/abortable.ts';
 import type { Connection, ConnectOptions, Dialer, HostKey, Privilege, Target } from '../ssh/types.ts';
 import {
@@ -189,7 +190,9 @@ export class Executor {
   }
 
   async #connected<T>(access: HostAccess, signal: AbortSignal, work: (connection: Connection) => Promise<T>): Promise<T> {
+    failpoint('before', 'connect');
     const connection = await this.#dialer.connect(access.target, { ...this.#options, signal });
+    failpoint('after', 'connect');
     try {
       return await work(connection);
     } finally {

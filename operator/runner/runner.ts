@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { HostFacts } from '../../apis/infrastructure/status.ts';
 import type { Plan } from '../bootstrap/plan.ts';
 import type { CleanupPlan } from '../cleanup/plan.ts';
+import { failpoint, type HostVerb } from '../framework/failpoint.ts';
 import type { Connection, ExecOptions, ExecResult, Privilege } from '../ssh/types.ts';
 import { AnswerStream, type Stream } from './answer-stream.ts';
 import { cleanupFiles, planFiles } from './plan-files.ts';
@@ -39,7 +40,7 @@ export function runnerFactory(paths: RunnerPaths): RunnerFactory {
 
 /** What a verb's exec needs beside its call. */
 interface Call {
-  verb: string;
+  verb: HostVerb;
   args: string[];
   uploads?: Upload[];
   /** The verb waits on the host, and ends there when our side of standard input closes. */
@@ -145,12 +146,20 @@ class ShellRunner implements Runner {
 
   async #ask(call: Call): Promise<Line[]> {
     const nonce = newNonce();
-    const result = await this.#connection.exec({ ...this.#execOptions(call, nonce), signal: this.#signal, timeout: VERB_TIMEOUT });
+    const result = await this.#exec(call, { ...this.#execOptions(call, nonce), signal: this.#signal, timeout: VERB_TIMEOUT });
     const lines = parseAnswer(result.stdout, nonce);
     if (lines === undefined) throw noAnswer(result);
     const error = errorOf(lines);
     if (error !== undefined) throw error;
     return lines;
+  }
+
+  /** Everything that is executed on the host. */
+  async #exec({ verb }: Call, options: ExecOptions): Promise<ExecResult> {
+    failpoint('before', 'exec', verb);
+    const result = await this.#connection.exec(options);
+    failpoint('after', 'exec', verb);
+    return result;
   }
 
   #execOptions({ verb, args, uploads, waits = false }: Call, nonce: string): Omit<ExecOptions, 'signal'> {
@@ -188,13 +197,15 @@ class ShellRunner implements Runner {
     const nonce = newNonce();
     const answered = Promise.withResolvers<void>();
     const lastWord = Promise.withResolvers<string>();
+    const { verb } = call;
     const onHead = (head: Line[]): void => {
+      failpoint('during', 'exec', verb);
       answered.resolve();
       const state = stateOf(head, runID)?.state;
       if (state?.phase === 'Running') on({ kind: 'running', age: state.age });
     };
     const stream = new AnswerStream(nonce, runID, offset, on, onHead, () => lastWord.resolve(SEEN));
-    const result = await this.#connection.exec({
+    const result = await this.#exec(call, {
       ...this.#execOptions(call, nonce),
       signal: this.#signal,
       dialogue: { answered: answered.promise, lastWord: lastWord.promise },

@@ -1,4 +1,4 @@
-import { ANNOTATION, REQUEST } from '../../../apis/infrastructure/group.ts';
+import { ANNOTATION, ENTRY_FINALIZER, REQUEST } from '../../../apis/infrastructure/group.ts';
 import { POOLED_REMOTE_MACHINES, REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
 import { RunnerError } from '../../runner/types.ts';
 import { hostKeyFromBuffer } from '../../ssh/host-keys.ts';
@@ -368,11 +368,22 @@ describe('a changed host key', () => {
     expect(world.events.reasons).toEqual(['HostKeyAccepted']);
   });
 
-  test('an acceptance of another key than the host has stays', async () => {
+  test('an acceptance of another key than the host has stays, and the entry of a run that lasts is held', async () => {
     await pooled(accept, {});
+    const foreign = { type: 'Clean', status: 'False', reason: 'HostInUse', message: '', lastTransitionTime: STARTED.toISOString() };
+    await world.patch(POOLED_REMOTE_MACHINES, 'a', { status: { conditions: [foreign] } }, 'status');
     const call = await started();
     call.work.report({ contact: contact(KEY) });
     await run();
+    // One that is over soon needs no request for it before it is ready.
+    expect(world.storedEntry('a').metadata.finalizers).toBeUndefined();
+    await world.patch(REMOTE_MACHINES, 'm', { status: { bootstrap: { phase: 'Running' } } }, 'status');
+    call.work.report({ contact: contact(KEY), startedAt: STARTED });
+    await run();
+    const { status } = world.storedEntry('a');
+    expect(status?.conditions).toContainEqual(expect.objectContaining({ type: 'Clean', status: 'True', reason: 'Reserved' }));
+    // By which a restored entry tells that somebody has its host.
+    expect(world.storedEntry('a').metadata.finalizers).toEqual([ENTRY_FINALIZER]);
     expect(world.stored().metadata.annotations).toMatchObject(accept);
     expect(world.events.all).toEqual([]);
   });

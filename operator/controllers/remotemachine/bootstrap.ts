@@ -6,6 +6,7 @@ import type { HostFacts } from '../../../apis/infrastructure/status.ts';
 import type { Finding } from '../../bootstrap/plan.ts';
 import type { TaskState } from '../../framework/background.ts';
 import type { Result } from '../../framework/types.ts';
+import type { SettleOptions } from '../../pool/allocator.ts';
 import { trustOf } from '../../pool/host-key-pins.ts';
 import { endpointOf, providerIDOf } from '../../pool/identity.ts';
 import type { BootstrapOutcome, Ended, Progress } from '../../runner/execution.ts';
@@ -19,6 +20,7 @@ import type { MachineDeps } from './deps.ts';
 import { pinHostKey, replacesPin } from './host-key.ts';
 import { cleanupOf } from './cleaning.ts';
 import { clusterNameOf } from './owner.ts';
+import { inUse } from './provisioned.ts';
 import { failureOfRun } from './run-failure.ts';
 import { AWAITS_CONNECTION, type MachineScope, type MachineStatus } from './scope.ts';
 
@@ -168,6 +170,8 @@ export class Bootstrap {
     if (startedAt !== undefined) this.#attempts.succeeded(scope.uid);
     if (replacesPin(scope, contact.hostKey)) await pinHostKey(this.#deps, scope, contact.hostKey);
     contacted(scope, contact.facts);
+    // Of a run that lasts, which its status tells of: a restored entry tells by its finalizer that somebody has its host.
+    if (scope.machine.status?.bootstrap?.phase === 'Running') await this.#settleEntry(scope, { hostKey: contact.hostKey.publicKey });
     scope.status.bootstrap = {
       runID,
       phase: startedAt === undefined ? 'Claimed' : 'Running',
@@ -208,9 +212,18 @@ export class Bootstrap {
       return undefined;
     }
     // The machine may go before anyone succeeds on the host, and its pin with it.
-    if (scope.entry !== undefined) scope.entry = await this.#deps.allocator.settle(scope.entry, { hostKey: hostKey.publicKey });
+    await this.#settleEntry(scope, { hostKey: hostKey.publicKey });
     scope.fail(CONDITION.BootstrapExecSucceeded, { ...failure, terminal: true });
     return {};
+  }
+
+  /** The machine has the host: its entry is held, and says nothing else any more. */
+  async #settleEntry(scope: MachineScope, options: SettleOptions = {}): Promise<void> {
+    const { allocator } = this.#deps;
+    if (scope.entry === undefined) return;
+    const marks = inUse(scope.entry);
+    const marked = marks.length === 0 ? scope.entry : await allocator.mark(scope.entry, { marks });
+    scope.entry = await allocator.settle(marked, options);
   }
 
   #done(scope: MachineScope): void {

@@ -142,6 +142,7 @@ export class RemoteMachineReconciler implements Reconciler {
     this.#attempts.succeeded(uid);
     this.#bootstrap.forget(uid);
     this.#retry.forget(uid);
+    this.#deletion.forget(uid);
     this.#status.forget(uid);
     this.#deps.allocator.forget(uid);
     this.#deps.nodes.leave(key);

@@ -121,6 +121,30 @@ test('a host with the claim of somebody else has nothing of ours, and is not giv
   expect(status?.conditions).toContainEqual(expect.objectContaining({ type: 'Clean', status: 'False', reason: 'HostInUse', message }));
 });
 
+test('a machine that is let go is not looked at again by a cache that is behind', async () => {
+  await pooled();
+  const behind = world.scope();
+  await cleaned((call) => call.end(clean));
+  expect(await deletion.run(behind)).toBe('gone');
+  expect(world.executor.calls).toBe(1);
+});
+
+test.each([
+  ['of whose run nobody knows', undefined, 'NeverClaimed', 'The host has nothing of the last machine'],
+  [
+    'whose run had the host',
+    { bootstrap: { runID: RUN, phase: 'Running' } },
+    'Cleaned',
+    'The host has nothing of the last machine any more',
+  ],
+])('a host without a claim is clean of a machine %s', async (_name, status, reason, message) => {
+  await pooled();
+  if (status !== undefined) await world.patch(REMOTE_MACHINES, 'm', { status }, 'status');
+  expect((await cleaned((call) => call.end({ ...clean, ran: false }))).result).toBe('gone');
+  const { conditions } = world.storedEntry('a').status ?? {};
+  expect(conditions).toContainEqual(expect.objectContaining({ type: 'Clean', status: 'True', reason, message }));
+});
+
 test('a paused entry keeps its host from being cleaned, also what is under way', async () => {
   await pooled();
   await run();

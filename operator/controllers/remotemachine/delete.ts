@@ -30,6 +30,8 @@ export type DeletionResult = Result | 'gone';
 export class Deletion {
   readonly #deps: MachineDeps;
   readonly #cleaning: HostCleaning;
+  /** UIDs of machines that are let go, while the cache does not tell yet: their hosts may be others' by now. */
+  readonly #gone = new Set<string>();
 
   constructor(deps: MachineDeps, cleaning: HostCleaning) {
     this.#deps = deps;
@@ -38,7 +40,7 @@ export class Deletion {
 
   async run(scope: MachineScope): Promise<DeletionResult> {
     const held = scope.machine.metadata.finalizers?.some((finalizer) => FINALIZERS.includes(finalizer)) === true;
-    if (!held || isMovedAway(scope.machine)) return 'gone';
+    if (!held || this.#gone.has(scope.uid) || isMovedAway(scope.machine)) return 'gone';
     scope.entry = this.#deps.allocator.entryOf(scope.machine);
     const runID = scope.machine.metadata.annotations?.[ANNOTATION.runID];
     const spec = hostSpecOf(scope.machine.spec, scope.entry);
@@ -80,6 +82,8 @@ export class Deletion {
       const { holder } = cleaning;
       if (holder !== undefined) return mark('False', REASON.HostInUse, claimedBy(holder));
       if (cleaning.ran) return mark('True', REASON.Cleaned, 'The host was cleaned, confirmed by looking at it');
+      // Whoever looked last was cut off between the host's cleanup and what was to be told of it.
+      if (hasRun(scope.machine)) return mark('True', REASON.Cleaned, 'The host has nothing of the last machine any more');
       return mark('True', REASON.NeverClaimed, 'The host has nothing of the last machine');
     })();
     const reachable = { ...mark('True', REASON.Reachable, 'The last contact succeeded'), type: CONDITION.Reachable };
@@ -170,14 +174,22 @@ export class Deletion {
     } catch (error) {
       if (!isNotFound(error)) throw error;
     }
+    this.#gone.add(scope.uid);
     this.#cleaning.forget(scope, scope.machine.metadata.annotations?.[ANNOTATION.runID]);
     return 'gone';
+  }
+
+  forget(uid: string): void {
+    this.#gone.delete(uid);
   }
 }
 
 /** Whether k0smotron's provider bootstrapped the host, or may have begun to. */
 const isOfAnotherOperator = ({ machine: { metadata, spec } }: MachineScope): boolean =>
   spec?.providerID !== undefined || metadata.finalizers?.includes(PEER_MACHINE_FINALIZER) === true;
+
+/** Whether it is known that its run had the host. */
+const hasRun = ({ spec, status }: RemoteMachine): boolean => spec?.providerID !== undefined || status?.bootstrap !== undefined;
 
 const mark = (status: EntryMark['status'], reason: Reason, message: string): EntryMark => ({
   type: CONDITION.Clean,

@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import { CONDITION, REASON } from '../../../apis/infrastructure/conditions.ts';
 import { ANNOTATION } from '../../../apis/infrastructure/group.ts';
+import type { PooledRemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import type { MachineAddress } from '../../../apis/infrastructure/status.ts';
 import { getCondition } from '../../framework/conditions.ts';
 import type { EntryMark } from '../../pool/entry-status.ts';
@@ -39,6 +40,12 @@ export function reportProvisioned(scope: MachineScope): void {
   scope.succeed(`Provisioned as ${providerID}`);
 }
 
+/** What kept an earlier attempt, or the look at a restored entry, from the host is over. */
+export function inUse({ status }: PooledRemoteMachine): EntryMark[] {
+  if (getCondition(status?.conditions, CONDITION.Clean)?.status === 'True') return [];
+  return [{ type: CONDITION.Clean, status: 'True', reason: REASON.Reserved, message: 'In use by its machine' }];
+}
+
 /** Once the machine was reported ready, so that nobody waits for these writes: its entry and its Machine. */
 export async function settle(deps: MachineDeps, scope: MachineScope): Promise<void> {
   if (scope.entry !== undefined) {
@@ -47,9 +54,7 @@ export async function settle(deps: MachineDeps, scope: MachineScope): Promise<vo
     // Another operator's machine was never asked for anything.
     if (scope.machine.metadata.annotations?.[ANNOTATION.runID] !== undefined)
       marks.push({ type: CONDITION.Reachable, status: 'True', reason: REASON.Reachable, message: 'The last contact succeeded' });
-    // What kept an earlier attempt from the host is over.
-    if (getCondition(scope.entry.status?.conditions, CONDITION.Clean)?.status !== 'True')
-      marks.push({ type: CONDITION.Clean, status: 'True', reason: REASON.Reserved, message: 'In use by its machine' });
+    marks.push(...inUse(scope.entry));
     const marked = await deps.allocator.mark(scope.entry, host === undefined ? { marks } : { marks, host });
     await deps.allocator.settle(marked, { hostKey: scope.machine.metadata.annotations?.[ANNOTATION.hostKey] });
   }

@@ -73,6 +73,7 @@ test.each<[string, (scope: MachineScope) => void]>([
   ['says so to v1beta1', (scope) => void (scope.status.ready = true)],
   ['failed for good', (scope) => scope.fail(CONDITION.HostReserved, { reason: REASON.NoPoolOrAddress, message: '', terminal: true })],
   ['was paused', (scope) => scope.mark(CONDITION.Paused, 'True', REASON.Paused, '')],
+  ['has its Node', (scope) => scope.mark(CONDITION.NodeProviderIDSet, 'True', REASON.NodeProviderIDSet, '')],
   ['has a failed run', (scope) => void (scope.status.bootstrap = { phase: 'Failed', runID: 'r' })],
 ])('a machine that %s is written at once', async (_name, draw) => expect(await write(draw)).toEqual({ written: true, after: undefined }));
 

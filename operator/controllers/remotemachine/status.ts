@@ -101,13 +101,17 @@ const eventType = (condition: Condition): 'Normal' | 'Warning' => {
 /** ID of the run that failed for good, if the status tells of one. */
 const failedRun = ({ bootstrap }: MachineStatus): string | undefined => (bootstrap?.phase === 'Failed' ? bootstrap.runID : undefined);
 
-/** What somebody acts upon: the machine became ready, failed for good, is tried once more, or was paused; and a run that waits to be told of. */
+/**
+ * What somebody acts upon: the machine became ready, failed for good, is tried once more, or was paused; a run that waits to be told of;
+ * and a Node that was found, which would else be looked for again.
+ */
 function isUrgent(before: MachineStatus, after: MachineStatus): boolean {
   const turned = (type: string, among: string[]): boolean => {
     const status = getCondition(after.conditions, type)?.status;
     return status !== undefined && among.includes(status) && status !== getCondition(before.conditions, type)?.status;
   };
-  const told = turned(CONDITION.Ready, ['True', 'False']) || turned(CONDITION.Paused, ['True']);
+  const told =
+    turned(CONDITION.Ready, ['True', 'False']) || turned(CONDITION.Paused, ['True']) || turned(CONDITION.NodeProviderIDSet, ['True']);
   const begins = after.bootstrap !== undefined && before.bootstrap?.runID !== after.bootstrap.runID;
   return told || begins || before.ready !== after.ready || failedRun(before) !== failedRun(after);
 }
