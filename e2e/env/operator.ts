@@ -4,14 +4,12 @@ import { join } from 'node:path';
 import { findPrograms } from './binaries.ts';
 import { type Client, parseYAML } from './client.ts';
 import { must } from './command.ts';
-import type { ControlPlaneAccess } from './control-plane.ts';
+import { type ControlPlaneAccess, MANAGER } from './control-plane.ts';
 import { freePorts } from './ports.ts';
 import { type ManagedProcess, startProcess, untilReady } from './process.ts';
 import type { Run } from './run.ts';
 
 const checkout = join(import.meta.dirname, '../..');
-const NAMESPACE = 'cluster-api-provider-remote-system';
-const SERVICE_ACCOUNT = 'cluster-api-provider-remote';
 
 export interface OperatorOptions {
   /** Tells several managers apart in names of files. Default `operator`. */
@@ -60,7 +58,7 @@ export async function startOperator(
       ...(namespace === undefined ? [] : [`--namespace=${namespace}`]),
       ...args,
     ],
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], POD_NAMESPACE: NAMESPACE, ...env },
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], POD_NAMESPACE: MANAGER.namespace, ...env },
     log: join(controlPlane.folder, `${file}.log`),
   });
   await untilReady(started, async () => (await fetch(`http://127.0.0.1:${healthPort}/readyz`)).ok);
@@ -77,7 +75,7 @@ export async function startOperator(
 async function serviceAccountKubeconfig(controlPlane: ControlPlaneAccess, client: Client, name: string): Promise<string> {
   const { status } = await client.rest.call<{ status: { token: string } }>({
     method: 'POST',
-    path: `/api/v1/namespaces/${NAMESPACE}/serviceaccounts/${SERVICE_ACCOUNT}/token`,
+    path: `/api/v1/namespaces/${MANAGER.namespace}/serviceaccounts/${MANAGER.serviceAccount}/token`,
     body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 24 * 60 * 60 } },
   });
   const certificateAuthority = Buffer.from(controlPlane.ca).toString('base64');

@@ -42,6 +42,7 @@ const requirements: Requirement[] = [
   { package: 'iproute2', program: 'ip', hosts: true },
   { package: 'util-linux', program: 'unshare', hosts: true },
   { package: 'mount', program: 'mount', hosts: true },
+  { package: 'strace', program: 'strace', hosts: true },
   { package: 'openssh-server', program: 'sshd', tests: true },
   { package: 'openssh-client', program: 'ssh-keygen', tests: true },
   { package: 'sudo', program: 'sudo', tests: true },
