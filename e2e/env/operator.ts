@@ -16,6 +16,10 @@ export interface OperatorOptions {
   name?: string;
   /** Watch this namespace only. */
   namespace?: string;
+  /** Path of the kubeconfig that it works with; that of its ServiceAccount if not given. */
+  kubeconfig?: string;
+  /** Don't wait until it is ready, where it is not to become so. */
+  unready?: true;
   /** More flags. */
   args?: string[];
   env?: Record<string, string>;
@@ -39,12 +43,12 @@ export interface Operator {
 export async function startOperator(
   run: Run,
   { controlPlane, client }: { controlPlane: ControlPlaneAccess; client: Client },
-  { name = 'operator', namespace, args = [], env = {}, program = 'operator/main.ts' }: OperatorOptions,
+  { name = 'operator', namespace, kubeconfig: given, unready, args = [], env = {}, program = 'operator/main.ts' }: OperatorOptions,
 ): Promise<Operator> {
   await installManifests(client);
   // Suites that run side by side each have their own.
   const file = namespace === undefined ? name : `${name}-${namespace}`;
-  const kubeconfig = await serviceAccountKubeconfig(controlPlane, client, file);
+  const kubeconfig = given ?? (await serviceAccountKubeconfig(controlPlane, client, file));
   const [healthPort = 0, diagnosticsPort = 0] = await freePorts(2);
   const started = startProcess(run, {
     name,
@@ -61,7 +65,7 @@ export async function startOperator(
     env: { PATH: process.env['PATH'], HOME: process.env['HOME'], POD_NAMESPACE: MANAGER.namespace, ...env },
     log: join(controlPlane.folder, `${file}.log`),
   });
-  await untilReady(started, async () => (await fetch(`http://127.0.0.1:${healthPort}/readyz`)).ok);
+  if (!unready) await untilReady(started, async () => (await fetch(`http://127.0.0.1:${healthPort}/readyz`)).ok);
   return {
     process: started,
     stop: (grace = 20_000) => started.stop(grace),

@@ -1,6 +1,7 @@
 /** The Kubernetes API as this operator uses it: get, create, merge patch, delete, and list and watch for the informers. */
 import type http from 'node:http';
 import type { KubernetesObject } from '../../apis/meta.ts';
+import type { Verb } from '../../apis/rights.ts';
 import { Transport, readBody, readLines, type ServerAccess } from './transport.ts';
 import type { Metrics } from './metrics.ts';
 import { ApiError, type Client, type Logger, type ObjectName, type Resource } from './types.ts';
@@ -27,6 +28,8 @@ export interface ApiClientOptions {
   version: string;
   log: Logger;
   metrics?: Pick<Metrics, 'clientRequest'>;
+  /** Whether it may be asked for; what is not declared is refused here, as the server would refuse it. Not set: everything. */
+  isDeclared?: (verb: Verb, resource: Resource, subresource?: string) => boolean;
   /** Milliseconds for a request and for each pause within its answer. Default 30,000. */
   timeout?: number;
 }
@@ -61,10 +64,12 @@ export class ApiClient implements Client {
   }
 
   get<T extends KubernetesObject>(resource: Resource, name: ObjectName, signal?: AbortSignal): Promise<T> {
+    this.#require('get', resource);
     return this.#call<T>({ method: 'GET', path: pathOf(resource, name), signal });
   }
 
   async create<T extends KubernetesObject>(resource: Resource, object: Partial<T>, signal?: AbortSignal): Promise<T> {
+    this.#require('create', resource);
     const path = pathOf(resource, { namespace: object.metadata?.namespace });
     const body = { apiVersion: groupVersion(resource), kind: resource.kind, ...object };
     return this.#written(resource, await this.#call<T>({ method: 'POST', path, body, signal }));
@@ -76,6 +81,7 @@ export class ApiClient implements Client {
     body: object,
     { subresource, signal }: { subresource?: 'status'; signal?: AbortSignal } = {},
   ): Promise<T> {
+    this.#require('patch', resource, subresource);
     const path = pathOf(resource, name) + (subresource === undefined ? '' : `/${subresource}`);
     return this.#written(
       resource,
@@ -89,6 +95,7 @@ export class ApiClient implements Client {
     preconditions?: { uid?: string; resourceVersion?: string },
     signal?: AbortSignal,
   ): Promise<void> {
+    this.#require('delete', resource);
     const options = preconditions === undefined ? {} : { preconditions };
     const body = { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Background', ...options };
     await this.#call({ method: 'DELETE', path: pathOf(resource, name), body, signal });
@@ -105,6 +112,7 @@ export class ApiClient implements Client {
     options: ListOptions & { limit: number; continue?: string | undefined },
     signal?: AbortSignal,
   ): Promise<List<T>> {
+    this.#require('list', resource);
     const { namespace, ...query } = options;
     return this.#call<List<T>>({ method: 'GET', path: pathOf(resource, { namespace }) + queryOf(query), signal });
   }
@@ -118,6 +126,7 @@ export class ApiClient implements Client {
     options: ListOptions & { resourceVersion: string; timeoutSeconds: number },
     signal?: AbortSignal,
   ): AsyncGenerator<WatchEvent<T>> {
+    this.#require('watch', resource);
     const { namespace, ...query } = options;
     const path = pathOf(resource, { namespace }) + queryOf({ watch: true, allowWatchBookmarks: true, ...query });
     const { response, where } = await this.#send({ method: 'GET', path, signal });
@@ -139,6 +148,12 @@ export class ApiClient implements Client {
   /** Closes idle connections. */
   close(): void {
     this.#transport.close();
+  }
+
+  #require(verb: Verb, resource: Resource, subresource?: string): void {
+    if (this.#options.isDeclared?.(verb, resource, subresource) ?? true) return;
+    const what = subresource === undefined ? resource.plural : `${resource.plural}/${subresource}`;
+    throw new Error(`the right to ${verb} ${what}.${resource.group} is not declared: this is a bug`);
   }
 
   #written<T extends KubernetesObject>(resource: Resource, object: T): T {

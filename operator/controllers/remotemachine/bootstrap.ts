@@ -223,7 +223,7 @@ export class Bootstrap {
     const dataSecret = scope.owner?.spec?.bootstrap.dataSecretName;
     const filter = this.#running.get(scope.uid)?.filter.words;
     const failure = failureOf(error, { namespace: scope.name.namespace, spec, dataSecret, filter });
-    if (failure.reason === REASON.InternalError) scope.log.error('an attempt failed', { error });
+    if (failure.concerns === 'api') scope.log.error('an attempt failed', { error });
     if (failure.terminal) {
       report(scope, failure);
       return {};
