@@ -35,7 +35,7 @@ lint: $(STAMP) ## Check style, types and formatting.
 format: $(STAMP) ## Format the sources.
 	prettier --write .
 
-generate: $(STAMP) ## Write the CRDs and the API reference anew from the schemas.
+generate: $(STAMP) ## Write CRDs, roles and reference pages anew from the schemas and tables.
 	npm run --silent generate
 
 bench: $(STAMP) ## Measure beside plain ssh on the same hosts; writes out/bench.json. FIGURES="fleet memory" picks some.

@@ -3,3 +3,5 @@ export const SECRETS = { group: '', version: 'v1', plural: 'secrets', kind: 'Sec
 export const CONFIG_MAPS = { group: '', version: 'v1', plural: 'configmaps', kind: 'ConfigMap', namespaced: true };
 export const NAMESPACES = { group: '', version: 'v1', plural: 'namespaces', kind: 'Namespace', namespaced: false };
 export const NODES = { group: '', version: 'v1', plural: 'nodes', kind: 'Node', namespaced: false };
+export const EVENTS = { group: 'events.k8s.io', version: 'v1', plural: 'events', kind: 'Event', namespaced: true };
+export const LEASES = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', kind: 'Lease', namespaced: true };

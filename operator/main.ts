@@ -6,6 +6,7 @@ import manifest from '../package.json' with { type: 'json' };
 import { CLUSTER_GROUP, type Cluster, type Machine } from '../apis/cluster/types.ts';
 import type { PooledRemoteMachine, RemoteCluster, RemoteMachine } from '../apis/infrastructure/kinds.ts';
 import { POOLED_REMOTE_MACHINES, REMOTE_CLUSTERS, REMOTE_MACHINES } from '../apis/infrastructure/resources.ts';
+import { isDeclared, LEASE_NAME } from '../apis/rights.ts';
 import { AccessReader } from './controllers/hosts/access.ts';
 import { type HostOutcome, ownerOfTask, type TaskOwner } from './controllers/hosts/tasks.ts';
 import { PooledRemoteMachineReconciler } from './controllers/pooledremotemachine/controller.ts';
@@ -34,8 +35,6 @@ import { workloadConnector } from './workload.ts';
 
 /** Milliseconds between SSH keepalives: a dead host is noticed within three of them. */
 const KEEPALIVE = 10_000;
-
-const LEASE_NAME = 'controller-leader-election-cluster-api-provider-remote';
 
 const VERSION = manifest.version;
 
@@ -161,7 +160,7 @@ function createControllers(
 async function build(flags: Flags, log: Logger): Promise<RemoteOperator> {
   const config = loadKubeConfig(flags.kubeconfig);
   const metrics = createMetrics();
-  const client = new ApiClient({ access: serverAccess(config), version: VERSION, log, metrics });
+  const client = new ApiClient({ access: serverAccess(config), version: VERSION, log, metrics, isDeclared });
   const resources = await clusterResources(client, AbortSignal.timeout(60_000));
   const foundation = { flags, log, client, metrics, resources };
   const caches = createCaches(foundation);

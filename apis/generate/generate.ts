@@ -6,16 +6,20 @@ import { stringify } from 'yaml';
 import { GROUP } from '../infrastructure/group.ts';
 import { customResourceDefinition } from './crd.ts';
 import { KINDS } from './kinds.ts';
+import { leaderElectionRole, managerRole, rightsReference } from './rbac.ts';
 import { apiReference, conditionsReference } from './reference.ts';
 
 const HEADER = '# Written by `npm run generate`. Do not edit.\n';
 
+const documents = (objects: object[]): string =>
+  HEADER + objects.map((object) => stringify(object, { aliasDuplicateObjects: false, lineWidth: 0 })).join('---\n');
+
 export async function generate(): Promise<Map<string, string>> {
   const files: [string, string][] = [
-    ...KINDS.map((kind): [string, string] => [
-      `manifests/crds/${GROUP}_${kind.plural}.yaml`,
-      HEADER + stringify(customResourceDefinition(kind), { aliasDuplicateObjects: false, lineWidth: 0 }),
-    ]),
+    ...KINDS.map((kind): [string, string] => [`manifests/crds/${GROUP}_${kind.plural}.yaml`, documents([customResourceDefinition(kind)])]),
+    ['manifests/rbac/manager.yaml', documents(managerRole())],
+    ['manifests/rbac/leader-election.yaml', documents(leaderElectionRole())],
+    ['docs/reference/rights.md', rightsReference()],
     ['docs/reference/api.md', apiReference(KINDS)],
     ['docs/reference/conditions.md', conditionsReference()],
   ];

@@ -243,6 +243,10 @@ const reasons = {
   Quarantined: { means: 'The host may be dirty and is not handed out.', action: 'See the condition Clean of the entry.' },
   ReleaseForced: { means: 'A person gave the entry back without a confirmed cleanup.' },
 
+  Forbidden: {
+    means: 'The API server refuses the operator a right; the message names it. It tries again.',
+    action: "Apply the manifests of the operator's version, and look for what else keeps its ServiceAccount from it.",
+  },
   InternalError: {
     means: 'The operator failed in a way that it has no name for. It tries again.',
     action: 'Look at its log and report it.',

@@ -10,10 +10,13 @@ import { freePorts } from './ports.ts';
 import { type ManagedProcess, startProcess, untilReady } from './process.ts';
 import type { Run } from './run.ts';
 
+/** The ServiceAccount that this project's manifests give the manager. */
+export const MANAGER = { namespace: 'cluster-api-provider-remote-system', serviceAccount: 'cluster-api-provider-remote' };
+
 export interface ControlPlaneOptions {
   /** Folder name within the run; one run may have several control planes. */
   name?: string;
-  /** Write an audit log at level Metadata. */
+  /** Write an audit log: at level Request what our managers write, at level Metadata all else. */
   audit?: boolean;
   /** Address of this machine that the API server listens on. Default 127.0.0.1. */
   address?: string;
@@ -58,7 +61,10 @@ const auditPolicy = JSON.stringify({
   apiVersion: 'audit.k8s.io/v1',
   kind: 'Policy',
   omitStages: ['RequestReceived'],
-  rules: [{ level: 'Metadata' }],
+  rules: [
+    { level: 'Request', userGroups: [`system:serviceaccounts:${MANAGER.namespace}`], verbs: ['create', 'update', 'patch', 'delete'] },
+    { level: 'Metadata' },
+  ],
 });
 
 /** Keys, certificates and kubeconfigs of a new control plane, in its folder. */

@@ -115,6 +115,11 @@ export class Host {
     return this.running ? this.#init?.pid : undefined;
   }
 
+  /** Folder on this machine with everything that the host's disk has beyond the image. */
+  get changes(): string {
+    return join(this.#folder, 'disk/upper');
+  }
+
   get running(): boolean {
     return this.#init !== undefined && isAlive(this.#init);
   }

@@ -4,20 +4,22 @@ import { join, resolve } from 'node:path';
 import { findPrograms } from './binaries.ts';
 import { type Client, parseYAML } from './client.ts';
 import { must } from './command.ts';
-import type { ControlPlaneAccess } from './control-plane.ts';
+import { type ControlPlaneAccess, MANAGER } from './control-plane.ts';
 import { freePorts } from './ports.ts';
 import { type ManagedProcess, startProcess, untilReady } from './process.ts';
 import type { Run } from './run.ts';
 
 const checkout = join(import.meta.dirname, '../..');
-const NAMESPACE = 'cluster-api-provider-remote-system';
-const SERVICE_ACCOUNT = 'cluster-api-provider-remote';
 
 export interface OperatorOptions {
   /** Tells several managers apart in names of files. Default `operator`. */
   name?: string;
   /** Watch this namespace only. */
   namespace?: string;
+  /** Path of the kubeconfig that it works with; that of its ServiceAccount if not given. */
+  kubeconfig?: string;
+  /** Don't wait until it is ready, where it is not to become so. */
+  unready?: true;
   /** More flags. */
   args?: string[];
   env?: Record<string, string>;
@@ -53,12 +55,14 @@ export async function startOperator(
     program = 'operator/main.ts',
     server = controlPlane.url,
     installed,
+    kubeconfig: given,
+    unready,
   }: OperatorOptions,
 ): Promise<Operator> {
   if (installed !== true) await installedManifests(client);
   // Suites that run side by side each have their own.
   const file = namespace === undefined ? name : `${name}-${namespace}`;
-  const kubeconfig = await serviceAccountKubeconfig({ ...controlPlane, url: server }, client, file);
+  const kubeconfig = given ?? (await serviceAccountKubeconfig({ ...controlPlane, url: server }, client, file));
   const [healthPort = 0, diagnosticsPort = 0] = await freePorts(2);
   const started = startProcess(run, {
     name,
@@ -72,10 +76,10 @@ export async function startOperator(
       ...(namespace === undefined ? [] : [`--namespace=${namespace}`]),
       ...args,
     ],
-    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], POD_NAMESPACE: NAMESPACE, ...env },
+    env: { PATH: process.env['PATH'], HOME: process.env['HOME'], POD_NAMESPACE: MANAGER.namespace, ...env },
     log: join(controlPlane.folder, `${file}.log`),
   });
-  await untilReady(started, async () => (await fetch(`http://127.0.0.1:${healthPort}/readyz`)).ok);
+  if (!unready) await untilReady(started, async () => (await fetch(`http://127.0.0.1:${healthPort}/readyz`)).ok);
   return {
     process: started,
     stop: (grace = 20_000) => started.stop(grace),
@@ -89,7 +93,7 @@ export async function startOperator(
 async function serviceAccountKubeconfig(controlPlane: ControlPlaneAccess, client: Client, name: string): Promise<string> {
   const { status } = await client.rest.call<{ status: { token: string } }>({
     method: 'POST',
-    path: `/api/v1/namespaces/${NAMESPACE}/serviceaccounts/${SERVICE_ACCOUNT}/token`,
+    path: `/api/v1/namespaces/${MANAGER.namespace}/serviceaccounts/${MANAGER.serviceAccount}/token`,
     body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 24 * 60 * 60 } },
   });
   const certificateAuthority = Buffer.from(controlPlane.ca).toString('base64');

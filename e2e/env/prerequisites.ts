@@ -44,6 +44,7 @@ const requirements: Requirement[] = [
   { package: 'faketime', program: 'faketime', hosts: true },
   { package: 'util-linux', program: 'unshare', hosts: true },
   { package: 'mount', program: 'mount', hosts: true },
+  { package: 'strace', program: 'strace', hosts: true },
   { package: 'openssh-server', program: 'sshd', tests: true },
   { package: 'openssh-client', program: 'ssh-keygen', tests: true },
   { package: 'sudo', program: 'sudo', tests: true },

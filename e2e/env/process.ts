@@ -141,7 +141,8 @@ export function children(pid: number): ProcessID[] {
   });
 }
 
-const descendants = (pid: number): ProcessID[] => children(pid).flatMap((child) => [child, ...descendants(child.pid)]);
+/** Children, their children, and so on. */
+export const descendants = (pid: number): ProcessID[] => children(pid).flatMap((child) => [child, ...descendants(child.pid)]);
 
 function threads(pid: number): string[] {
   try {

@@ -1,10 +1,11 @@
 /** Before all suites: the environment that they share. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { RIGHTS, titleOf } from '../../apis/rights.ts';
 import { startEnvironment } from '../env/environment.ts';
 import { managers } from '../env/managers.ts';
 import { cleanUpAtExit } from '../env/run.ts';
-import { requestsOf } from '../fixtures/audit.ts';
+import { forbiddenTo, unusedRights } from '../fixtures/audit.ts';
 import { ENVIRONMENT_VARIABLE } from './shared.ts';
 
 export default async function setup(): Promise<void> {
@@ -20,17 +21,21 @@ export default async function setup(): Promise<void> {
   writeFileSync(path, JSON.stringify(environment.state));
   process.env[ENVIRONMENT_VARIABLE] = path;
   teardown.stop = environment.stop;
-  teardown.judge = () => expectNothingForbidden(environment.controlPlane.auditLog ?? '');
+  teardown.judge = (whole) => judge(environment.controlPlane.auditLog ?? '', whole);
 }
 
-/** What the teardown, which Jest calls in the same process, has to do. */
-export const teardown: { judge: () => void; stop: () => Promise<void> } = { judge: () => undefined, stop: () => Promise.resolve() };
+/** What the teardown, which Jest calls in the same process, has to do; `whole`: every suite ran. */
+export const teardown: { judge: (whole: boolean) => void; stop: () => Promise<void> } = {
+  judge: () => undefined,
+  stop: () => Promise.resolve(),
+};
 
-/** Nothing that the managers of all suites asked for may have been beyond their rights. In a namespace that goes, nobody may make Events. */
-function expectNothingForbidden(auditLog: string): void {
-  const forbidden = requestsOf(auditLog, 0, { everything: true }).filter(
-    ({ code, message }) => code === 403 && !message.includes('being terminated'),
-  );
-  const first = forbidden.slice(0, 5).map(({ what, namespace, name, message }) => `${what} ${namespace}/${name}: ${message}`);
-  if (first.length > 0) throw new Error(`managers were refused ${forbidden.length} requests, such as:\n${first.join('\n')}`);
+/** The managers of all suites together have the rights that they need, and, where all suites ran, no other. */
+function judge(auditLog: string, whole: boolean): void {
+  const forbidden = forbiddenTo(auditLog);
+  if (forbidden !== undefined) throw new Error(forbidden);
+  const unused = whole ? unusedRights(auditLog, RIGHTS) : [];
+  if (unused.length === 0) return;
+  const named = unused.map((right) => `${titleOf(right)}.${right.group}`);
+  throw new Error(`apis/rights.ts grants what no manager of any suite used: ${named.join(', ')}. Use it in a suite, or remove it`);
 }

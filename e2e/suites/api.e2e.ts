@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseAllDocuments } from 'yaml';
+import { RIGHTS, titleOf } from '../../apis/rights.ts';
 import { findPrograms } from '../env/binaries.ts';
 import { type CommandResult, must, run as runCommand } from '../env/command.ts';
 import { type ControlPlane, startControlPlane } from '../env/control-plane.ts';
@@ -277,31 +278,23 @@ describe("the manager's ServiceAccount", () => {
   const system = 'cluster-api-provider-remote-system';
   const cluster = 'cluster.x-k8s.io';
 
-  async function may(verb: string, resource: string, group: string, namespace = 'default'): Promise<boolean> {
-    const [name, subresource = ''] = resource.split('/');
+  async function may(verb: string, resource: string, group: string, namespace = 'default', object = ''): Promise<boolean> {
+    const [plural, subresource = ''] = resource.split('/');
     const review = {
       apiVersion: 'authorization.k8s.io/v1',
       kind: 'SubjectAccessReview',
       spec: {
         user: `system:serviceaccount:${system}:cluster-api-provider-remote`,
-        resourceAttributes: { verb, group, resource: name, subresource, namespace },
+        resourceAttributes: { verb, group, resource: plural, subresource, namespace, name: object },
       },
     };
     const answer = JSON.parse(await done(['create', '-f', '-', '-o', 'json'], JSON.stringify(review))) as { status: { allowed: boolean } };
     return answer.status.allowed;
   }
 
-  test.each([
-    ['watch', 'remotemachines', GROUP],
-    ['patch', 'pooledremotemachines', GROUP],
-    ['patch', 'pooledremotemachines/status', GROUP],
-    ['patch', 'machines', cluster],
-    ['watch', 'clusters', cluster],
-    ['get', 'secrets', ''],
-    ['create', 'events', 'events.k8s.io'],
-    ['patch', 'leases', 'coordination.k8s.io', system],
-  ])('may %s %s', async (...right) => {
-    expect(await may(...(right as [string, string, string, string?]))).toBe(true);
+  test.each(RIGHTS.map((right) => [titleOf(right), right] as const))('may %s', async (_, { verb, resource, group, own, name: only }) => {
+    expect(await may(verb, resource, group, own ? system : 'default', only)).toBe(true);
+    if (only !== undefined) expect(await may(verb, resource, group, own ? system : 'default', 'another')).toBe(false);
   });
 
   test.each([
@@ -315,6 +308,9 @@ describe("the manager's ServiceAccount", () => {
     ['create', 'pooledremotemachines', GROUP],
     ['patch', 'remotemachinetemplates', GROUP],
     ['create', 'jobs', 'batch'],
+    ['get', 'machines', cluster],
+    ['get', 'pooledremotemachines', GROUP],
+    ['patch', 'remoteclusters', GROUP],
     ['get', 'leases', 'coordination.k8s.io', 'default'],
   ])('may not %s %s', async (...right) => {
     expect(await may(...(right as [string, string, string, string?]))).toBe(false);

@@ -1,11 +1,8 @@
 /** Input that a person has to mend: each case is told by a condition and an Event, nothing is lost, and the machine goes on once it is mended. */
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { must } from '../env/command.ts';
 import type { Host } from '../env/hosts.ts';
 import type { Operator } from '../env/operator.ts';
 import { fingerprintOf } from '../fixtures/hosts.ts';
+import { encrypted } from '../fixtures/keys.ts';
 import { counting, Objects, PREFIX, runsOf } from '../fixtures/objects.ts';
 import { conditionOf } from '../fixtures/pool.ts';
 import { errorsOf, type Report, Reports, sideBySide } from '../fixtures/reports.ts';
@@ -89,19 +86,6 @@ describe('SSH keys', () => {
     },
   });
 });
-
-/** The key in OpenSSH's encrypted form, with the fewest rounds of its key derivation. */
-async function encrypted(privateKey: string, passphrase: string): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'e2e-key-'));
-  try {
-    const path = join(folder, 'key');
-    await writeFile(path, privateKey, { mode: 0o600 });
-    await must('ssh-keygen', ['-q', '-p', '-P', '', '-N', passphrase, '-a', '1', '-f', path]);
-    return await readFile(path, 'utf8');
-  } finally {
-    await rm(folder, { recursive: true });
-  }
-}
 
 describe('the way to the host', () => {
   /** A spec that is wrong, what the machine says, and the fields that put it right. */

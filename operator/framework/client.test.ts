@@ -314,3 +314,20 @@ describe('over TLS', () => {
     }
   });
 });
+
+test('what is not declared is not asked for', async () => {
+  const isDeclared = (verb: string, { plural }: Resource, subresource?: string): boolean =>
+    verb === 'patch' && plural === 'secrets' && subresource === undefined;
+  const bound = new ApiClient({ access: server.access(), version: 'test', log: new MemoryLogger(), isDeclared });
+  const secrets: Resource = { group: '', version: 'v1', plural: 'secrets', kind: 'Secret', namespaced: true };
+  const name = { namespace: 'default', name: 'none' };
+  const refused = (what: string) => ({ message: `the right to ${what}. is not declared: this is a bug` });
+  await expect(bound.patch(secrets, name, {})).rejects.toMatchObject({ status: 404 });
+  await expect(bound.patch(secrets, name, {}, { subresource: 'status' })).rejects.toMatchObject(refused('patch secrets/status'));
+  await expect(bound.get(secrets, name)).rejects.toMatchObject(refused('get secrets'));
+  await expect(bound.create(secrets, {})).rejects.toMatchObject(refused('create secrets'));
+  await expect(bound.delete(secrets, name)).rejects.toMatchObject(refused('delete secrets'));
+  expect(() => bound.listPage(secrets, { limit: 1 })).toThrow(refused('list secrets').message);
+  await expect(bound.watch(secrets, { resourceVersion: '0', timeoutSeconds: 1 }).next()).rejects.toMatchObject(refused('watch secrets'));
+  bound.close();
+});

@@ -2,6 +2,7 @@
 import type http from 'node:http';
 import type { KubernetesObject } from '../../apis/meta.ts';
 import { type ApiAction, failpoint } from './failpoint.ts';
+import type { Verb } from '../../apis/rights.ts';
 import { Transport, readBody, readLines, type ServerAccess } from './transport.ts';
 import type { Metrics } from './metrics.ts';
 import { ApiError, type Client, type Logger, type ObjectName, type Resource } from './types.ts';
@@ -28,6 +29,8 @@ export interface ApiClientOptions {
   version: string;
   log: Logger;
   metrics?: Pick<Metrics, 'clientRequest'>;
+  /** Whether it may be asked for; what is not declared is refused here, as the server would refuse it. Not set: everything. */
+  isDeclared?: (verb: Verb, resource: Resource, subresource?: string) => boolean;
   /** Milliseconds for a request and for each pause within its answer. Default 30,000. */
   timeout?: number;
 }
@@ -104,6 +107,7 @@ export class ApiClient implements Client {
     options: ListOptions & { limit: number; continue?: string | undefined },
     signal?: AbortSignal,
   ): Promise<List<T>> {
+    this.#require('list', resource);
     const { namespace, ...query } = options;
     return this.#call<List<T>>({ method: 'GET', path: pathOf(resource, { namespace }) + queryOf(query), signal });
   }
@@ -117,6 +121,7 @@ export class ApiClient implements Client {
     options: ListOptions & { resourceVersion: string; timeoutSeconds: number },
     signal?: AbortSignal,
   ): AsyncGenerator<WatchEvent<T>> {
+    this.#require('watch', resource);
     const { namespace, ...query } = options;
     const path = pathOf(resource, { namespace }) + queryOf({ watch: true, allowWatchBookmarks: true, ...query });
     const { response, where } = await this.#send({ method: 'GET', path, signal });
@@ -140,6 +145,12 @@ export class ApiClient implements Client {
     this.#transport.close();
   }
 
+  #require(verb: Verb, resource: Resource, subresource?: string): void {
+    if (this.#options.isDeclared?.(verb, resource, subresource) ?? true) return;
+    const what = subresource === undefined ? resource.plural : `${resource.plural}/${subresource}`;
+    throw new Error(`the right to ${verb} ${what}.${resource.group} is not declared: this is a bug`);
+  }
+
   #written<T extends KubernetesObject>(resource: Resource, object: T): T {
     for (const sink of this.#sinks) sink(resource, object);
     return object;
@@ -147,6 +158,7 @@ export class ApiClient implements Client {
 
   /** What others see, or what a secret comes by: every one of these passes here. */
   async #step<T>(action: ApiAction, resource: Resource, call: Call, subresource?: string): Promise<T> {
+    this.#require(action, resource, subresource);
     failpoint('before', action, resource, subresource);
     const answer = await this.#call<T>(call);
     failpoint('after', action, resource, subresource);

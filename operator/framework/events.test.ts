@@ -1,4 +1,5 @@
 import type { KubernetesObject } from '../../apis/meta.ts';
+import { isDeclared } from '../../apis/rights.ts';
 import { ApiClient } from './client.ts';
 import { EventSink } from './events.ts';
 import { FakeApiServer } from './testing/api-server.ts';
@@ -19,7 +20,7 @@ let object: KubernetesObject;
 beforeEach(async () => {
   server = await FakeApiServer.start([WIDGETS, EVENTS], { withoutStatus: ['events'] });
   log = new MemoryLogger();
-  client = new ApiClient({ access: server.access(), version: 'test', log });
+  client = new ApiClient({ access: server.access(), version: 'test', log, isDeclared });
   sink = new EventSink({ client, log, instance: 'manager-0' });
   object = server.create(WIDGETS, widget('a'));
 });
@@ -134,7 +135,7 @@ test('beyond a burst they are written at a pace, until it is time to end', async
   for (const one of objects) for (let i = 0; i < 20; i++) sink.event(one, 'Normal', 'Reason', 'Act', `note ${i}`);
   while (events().length < 30) await new Promise((resolve) => setImmediate(resolve));
   // The next one is due in 100 ms; requests take a fraction of one.
-  for (let i = 0; i < 10; i++) await client.get(WIDGETS, { namespace: 'default', name: 'b' });
+  for (let i = 0; i < 10; i++) await client.getPath('/apis/example.com/v1/namespaces/default/widgets/b');
   expect(events().length).toBeLessThan(60);
   await sink.drain();
   expect(events()).toHaveLength(60);

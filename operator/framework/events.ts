@@ -1,10 +1,11 @@
 /** Events of events.k8s.io/v1, written one after the other in the background. */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { EVENTS } from '../../apis/core.ts';
 import type { KubernetesObject } from '../../apis/meta.ts';
 import { clip } from './conditions.ts';
 import { microTime } from './leader-election.ts';
-import { isNotFound, type Client, type EventRecorder, type Logger, type Resource } from './types.ts';
+import { isNotFound, type Client, type EventRecorder, type Logger } from './types.ts';
 
 export interface EventSinkOptions {
   client: Pick<Client, 'create' | 'patch'>;
@@ -13,7 +14,6 @@ export interface EventSinkOptions {
   instance: string;
 }
 
-const EVENTS: Resource = { group: 'events.k8s.io', version: 'v1', plural: 'events', kind: 'Event', namespaced: true };
 const CONTROLLER = 'cluster-api-provider-remote';
 /** Milliseconds without a repeat after which the next one is a new Event (client-go's series end after six minutes, too). */
 const SERIES_END = 6 * 60_000;

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { inspect } from 'node:util';
 import { loadKubeConfig, parseKubeConfig, serverAccess } from './kubeconfig.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'kubeconfig-test-'));
@@ -108,4 +109,24 @@ describe('parseKubeConfig', () => {
   test.each(['', '{', '[]', 'null', 'text'])('refuses %j', (text) =>
     expect(() => parseKubeConfig(text)).toThrow(/^the kubeconfig of the Secret cannot be used: /),
   );
+
+  test.each([
+    ['a quote that is not closed', 'users:\n- user: {token: "SECRET\n'],
+    ['a key twice', 'a: SECRET\na: SECRET\n'],
+    ['a tab', 'a:\n\tSECRET: SECRET\n'],
+    ['an alias', 'a: *SECRET\n'],
+    ['a text for a list', 'users: SECRET\nclusters: SECRET\n'],
+    ['a text for a user', 'users: [SECRET]\n'],
+    ['no name', 'users: [{user: {token: SECRET}}]\nclusters: [{cluster: {server: SECRET}}]\ncontexts: [{context: {}}]\n'],
+  ])('of what cannot be read nothing is quoted: %s', (_, text) => {
+    const thrown = (() => {
+      try {
+        return parseKubeConfig(text);
+      } catch (error) {
+        return error as Error;
+      }
+    })();
+    expect(thrown).toMatchObject({ message: expect.stringMatching(/^the kubeconfig of the Secret cannot be used: /) as unknown });
+    expect(inspect(thrown)).not.toContain('SECRET');
+  });
 });

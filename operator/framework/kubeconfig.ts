@@ -4,7 +4,7 @@ import type { RequestOptions } from 'node:https';
 import { homedir } from 'node:os';
 import path from 'node:path';
 import { KubeConfig, type User } from '@kubernetes/client-node';
-import { parse } from 'yaml';
+import { parse, YAMLParseError } from 'yaml';
 import type { Credentials, ServerAccess } from './transport.ts';
 import { messageOf } from './types.ts';
 
@@ -79,8 +79,14 @@ export function parseKubeConfig(text: string): KubeConfig {
   return complete(config, 'of the Secret');
 }
 
-const unusable = (what: string, cause: unknown): Error =>
-  new Error(`the kubeconfig ${what} cannot be used: ${messageOf(cause)}`, { cause });
+/** The parser's own messages quote the text, which holds keys and tokens: they go no further, not as a cause either, which logs would show. */
+function unusable(what: string, cause: unknown): Error {
+  const refused = (why: string, options?: ErrorOptions): Error => new Error(`the kubeconfig ${what} cannot be used: ${why}`, options);
+  if (cause instanceof YAMLParseError)
+    return refused(`line ${cause.linePos?.[0].line ?? '?'} is not valid YAML (${cause.code.toLowerCase().replaceAll('_', ' ')})`);
+  if (cause instanceof ReferenceError) return refused('it is not valid YAML (an alias names an anchor that does not exist before it)');
+  return refused(messageOf(cause), { cause });
+}
 
 function complete(config: KubeConfig, what: string): KubeConfig {
   if (config.getCurrentCluster() !== null && config.getCurrentUser() !== null) return config;

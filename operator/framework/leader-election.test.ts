@@ -1,4 +1,5 @@
 import type { KubernetesObject } from '../../apis/meta.ts';
+import { isDeclared } from '../../apis/rights.ts';
 import { ApiClient } from './client.ts';
 import { LeaderElector, microTime, type LeaderElectionOptions } from './leader-election.ts';
 import { createMetrics } from './metrics.ts';
@@ -24,7 +25,7 @@ let log: MemoryLogger;
 beforeEach(async () => {
   server = await FakeApiServer.start([LEASES]);
   log = new MemoryLogger();
-  client = new ApiClient({ access: server.access(), version: 'test', log });
+  client = new ApiClient({ access: server.access(), version: 'test', log, isDeclared });
   stop = new AbortController();
   time = 0;
 });

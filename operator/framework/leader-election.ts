@@ -1,8 +1,9 @@
 /** One of several managers leads: a Lease of coordination.k8s.io/v1, used as client-go's leaderelection does. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { LEASES } from '../../apis/core.ts';
 import type { KubernetesObject } from '../../apis/meta.ts';
 import type { Metrics } from './metrics.ts';
-import { isAlreadyExists, isConflict, isNotFound, type Client, type Logger, type Resource } from './types.ts';
+import { isAlreadyExists, isConflict, isNotFound, type Client, type Logger } from './types.ts';
 
 export interface LeaderElectionOptions {
   client: Pick<Client, 'get' | 'create' | 'patch'>;
@@ -20,8 +21,6 @@ export interface LeaderElectionOptions {
   /** Milliseconds of a clock that never jumps. */
   clock?: () => number;
 }
-
-const LEASES: Resource = { group: 'coordination.k8s.io', version: 'v1', plural: 'leases', kind: 'Lease', namespaced: true };
 
 interface LeaseSpec {
   holderIdentity?: string;

@@ -21,6 +21,8 @@ test.each([
   ['a private key', [], `<${pem}>`, '<[redacted]>'],
   ['a private key in JSON', [], JSON.stringify({ pem }), '{"pem":"[redacted]"}'],
   ['a private key cut off', [], pem.slice(0, 45), '[redacted]'],
+  ['the rest of a private key', [], pem.slice(20) + ' after', '[redacted] after'],
+  ['not what comes before a private key', [], `before ${pem} after`, 'before [redacted] after'],
   ['not a certificate', [], '-----BEGIN CERTIFICATE-----', '-----BEGIN CERTIFICATE-----'],
 ])('%s', (_, secrets, text, expected) => expect(secretFilter(secrets)(text)).toBe(expected));
 

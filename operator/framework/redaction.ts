@@ -13,6 +13,8 @@ const SHAPES = [
   /(?<![0-9A-Fa-f])[0-9A-Fa-f]{64}(?![0-9A-Fa-f])/g,
   // A private key in PEM, up to the end of the text where its last line is not there
   /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[^]*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|$)/g,
+  // The rest of one whose beginning was cut off
+  /^(?:(?!-----BEGIN )[^])*?-----END [A-Z0-9 ]*PRIVATE KEY-----/g,
 ];
 
 /**

@@ -91,7 +91,7 @@ test.each<[unknown, string, string, RegExp]>([
   [new InputError(REASON.SecretNotFound, 'words'), 'SecretNotFound', 'access', /^words$/],
   [new InputError(REASON.SecretKeyMissing, 'words', 'data'), 'SecretKeyMissing', 'data', /^words$/],
   [new RunUnavailable('words'), 'SecretNotFound', 'data', /^words$/],
-  [new ApiError(403, 'Forbidden', 'no'), 'InternalError', 'api', /API server refused.*no/],
+  [new ApiError(403, 'Forbidden', 'no'), 'Forbidden', 'api', /API server refused.*no/],
   [new TypeError('oops'), 'InternalError', 'api', /^Unexpected: oops$/],
   ['thrown', 'InternalError', 'api', /thrown/],
 ])('%s', (error, reason, concerns, message) => {

@@ -74,7 +74,10 @@ export function failureOf(error: unknown, about?: About): Failure {
   }
   if (error instanceof RunUnavailable) return transient(REASON.SecretNotFound, error.message, 'data');
   const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof ApiError) return transient(REASON.InternalError, `The API server refused a request: ${message}`, 'api');
+  if (error instanceof ApiError) {
+    const reason = error.status === 403 ? REASON.Forbidden : REASON.InternalError;
+    return transient(reason, `The API server refused a request: ${message}`, 'api');
+  }
   return transient(REASON.InternalError, `Unexpected: ${message}`, 'api');
 }
 

@@ -1,4 +1,5 @@
 import type { Cluster } from '../../../apis/cluster/types.ts';
+import { isDeclared } from '../../../apis/rights.ts';
 import type { RemoteCluster } from '../../../apis/infrastructure/kinds.ts';
 import { REMOTE_CLUSTERS } from '../../../apis/infrastructure/resources.ts';
 import type { KubernetesObject } from '../../../apis/meta.ts';
@@ -25,7 +26,7 @@ let changed = (): void => undefined;
 
 beforeEach(async () => {
   server = await FakeApiServer.start([REMOTE_CLUSTERS, CLUSTERS]);
-  client = new ApiClient({ access: server.access(), version: 'test', log });
+  client = new ApiClient({ access: server.access(), version: 'test', log, isDeclared });
   stop = new AbortController();
   const from = { client, log, freeze: true };
   remoteClusters = new Informer({ ...from, resource: REMOTE_CLUSTERS });

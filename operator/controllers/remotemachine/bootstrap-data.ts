@@ -5,6 +5,7 @@ import type { HostFacts } from '../../../apis/infrastructure/status.ts';
 import type { Secret } from '../../../apis/meta.ts';
 import { type BootstrapData, BootstrapDataError, type Plan } from '../../bootstrap/plan.ts';
 import { planBootstrap } from '../../bootstrap/planner.ts';
+import { secretTexts } from '../../bootstrap/secret-texts.ts';
 import { secretFilter } from '../../framework/redaction.ts';
 import type { Client } from '../../framework/types.ts';
 import type { HostAccess } from '../../runner/execution.ts';
@@ -50,11 +51,6 @@ export function ifValid<T>(plan: () => T): T | undefined {
   }
 }
 
-/** Shortest line that counts as a secret: shorter ones are words like `true`. */
-const SHORTEST = 8;
-
-const linesOf = (text: string): string[] => text.split(/\r?\n/).map((line) => line.trim());
-
 /** The one filter that everything which a host says passes before anyone reads it. */
 export interface OutputFilter {
   /** For what a run printed. Without the data that says what is secret in it, nothing of it is shown. */
@@ -63,13 +59,12 @@ export interface OutputFilter {
   words: (text: string) => string;
 }
 
-/** Filters lines of the data, of the files and commands in it, and of the keys. */
+/** Filters what is secret in the data, in the files and commands in it, and in the keys. */
 export function outputFilter(data: BootstrapData | undefined, plan: Plan | undefined, access: HostAccess): OutputFilter {
   const decoder = new TextDecoder('utf-8');
   const texts = [access.target, ...access.target.bastions].flatMap(({ privateKey, passphrase }) => [privateKey, passphrase ?? '']);
   if (data !== undefined) texts.push(decoder.decode(data.value));
   for (const step of plan?.steps ?? []) texts.push(step.kind === 'file' ? decoder.decode(step.content) : step.script);
-  const secrets = new Set(texts.flatMap(linesOf).filter((line) => line.length >= SHORTEST));
-  const words = secretFilter([...secrets]);
+  const words = secretFilter(texts.flatMap((text) => [...secretTexts(text)]));
   return { output: data === undefined ? () => '' : words, words };
 }

@@ -22,6 +22,7 @@ import { cleanupOf } from './cleaning.ts';
 import { clusterNameOf } from './owner.ts';
 import { inUse } from './provisioned.ts';
 import { failureOfRun } from './run-failure.ts';
+import { lineReader } from './run-output.ts';
 import { AWAITS_CONNECTION, type MachineScope, type MachineStatus } from './scope.ts';
 
 /** What a run needs of this process until it ends; dropped with its task. */
@@ -123,9 +124,7 @@ export class Bootstrap {
       timeout: durationOf(machine.metadata.annotations?.[REQUEST.bootstrapTimeout]) ?? settings.bootstrapTimeout,
       onTouch: () => this.#deps.allocator.touch(machine),
       committed,
-      onOutput: settings.logRunOutput
-        ? lineLogger((line) => log.info('output of the run', { line: filter.output(line) }))
-        : () => undefined,
+      onOutput: settings.logRunOutput ? lineReader(filter.output, (line) => log.info('output of the run', { line })) : () => undefined,
     };
     tasks.ensure(scope.task, runID, limitsOf(spec), async (work): Promise<HostOutcome> => ({
       work: 'bootstrap',
@@ -237,7 +236,7 @@ export class Bootstrap {
     const dataSecret = scope.owner?.spec?.bootstrap.dataSecretName;
     const filter = this.#running.get(scope.uid)?.filter.words;
     const failure = failureOf(error, { namespace: scope.name.namespace, spec, dataSecret, filter });
-    if (failure.reason === REASON.InternalError) scope.log.error('an attempt failed', { error });
+    if (failure.concerns === 'api') scope.log.error('an attempt failed', { error });
     if (failure.terminal) {
       report(scope, failure);
       return {};
@@ -311,15 +310,4 @@ async function ifThere<T>(read: Promise<T>): Promise<T | undefined> {
     if (error instanceof InputError) return undefined;
     throw error;
   }
-}
-
-/** Calls `write` with each whole line. */
-function lineLogger(write: (line: string) => void): (chunk: Buffer) => void {
-  const decoder = new TextDecoder('utf-8');
-  let rest = '';
-  return (chunk) => {
-    const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
-    rest = (lines.pop() ?? '').slice(0, 65_536);
-    for (const line of lines) write(line);
-  };
 }

@@ -4,6 +4,7 @@ import { CONFIG_MAPS, NAMESPACES, SECRETS } from '../../../apis/core.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import { POOLED_REMOTE_MACHINES, REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
 import type { KubernetesObject } from '../../../apis/meta.ts';
+import { isDeclared } from '../../../apis/rights.ts';
 import { BackgroundTasks } from '../../framework/background.ts';
 import { ApiClient } from '../../framework/client.ts';
 import { Informer } from '../../framework/informer.ts';
@@ -60,7 +61,7 @@ export class World {
 
   private constructor(server: FakeApiServer, connect: WorkloadConnect) {
     this.server = server;
-    this.client = new ApiClient({ access: server.access(), version: 'test', log: this.log });
+    this.client = new ApiClient({ access: server.access(), version: 'test', log: this.log, isDeclared });
     const from = { client: this.client, log: this.log, freeze: true };
     this.machines = new Informer({ ...from, resource: REMOTE_MACHINES, indexers: MACHINE_INDEXES });
     this.entries = new Informer({ ...from, resource: POOLED_REMOTE_MACHINES, indexers: ENTRY_INDEXES });

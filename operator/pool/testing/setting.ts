@@ -1,5 +1,6 @@
 /** An API server with entries and machines, and allocators on it that each have a client and caches of their own. */
 import type { PooledRemoteMachine, RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
+import { isDeclared } from '../../../apis/rights.ts';
 import { POOLED_REMOTE_MACHINES, REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
 import type { KubernetesObject } from '../../../apis/meta.ts';
 import { ApiClient } from '../../framework/client.ts';
@@ -36,7 +37,7 @@ export class Setting {
   /** A manager that has just started: its caches are filled. */
   async side(): Promise<Side> {
     const log = new MemoryLogger();
-    const client = new ApiClient({ access: this.server.access(), version: 'test', log });
+    const client = new ApiClient({ access: this.server.access(), version: 'test', log, isDeclared });
     this.#clients.push(client);
     const from = { client, log, freeze: true };
     const entries = new Informer<PooledRemoteMachine>({ ...from, resource: POOLED_REMOTE_MACHINES, indexers: ENTRY_INDEXES });

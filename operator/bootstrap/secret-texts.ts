@@ -1,0 +1,46 @@
+/** Which texts of bootstrap data no output may repeat: pure. */
+
+/** Shorter ones are words like `true`. */
+const SHORTEST = 8;
+
+/** A name that says that a secret follows: `hashed_passwd: …`, `TOKEN=…`, `"client-key-data": …`, and, as an option, `--password …`. */
+const NAMED =
+  /(?:^|[\s"'{,;&|(])(--?)?[\w.-]{0,64}(?:passw(?:or)?d|passphrase|pwd|token|secret|credential|key|bearer)[\w.-]{0,64}["']?(\s*[:=]\s*|\s+)/gi;
+
+/**
+ * The lines of a text; what `set -x` prints of them, which is each command of a line without its quotes; and the values that stand
+ * under a secret's name, as programs print them elsewhere than in their line: a password's hash in /etc/shadow, a token in an error.
+ */
+export function secretTexts(text: string): Set<string> {
+  const found = new Set<string>();
+  const add = (candidate: string): void => {
+    const trimmed = candidate.trim();
+    if (trimmed.length >= SHORTEST) found.add(trimmed);
+  };
+  for (const line of text.split(/\r?\n/)) {
+    add(line);
+    for (const command of line.split(/[;&|]/)) {
+      add(command);
+      add(withoutQuotes(command));
+    }
+    for (const value of valuesOf(line)) add(value);
+  }
+  return found;
+}
+
+const withoutQuotes = (text: string): string => text.replaceAll(/["'\\]/g, '');
+
+function valuesOf(line: string): string[] {
+  return [...line.matchAll(NAMED)].flatMap((match) => {
+    const [whole, dash, separator = ''] = match;
+    // In prose a name is followed by a space, too.
+    if (dash === undefined && separator.trim() === '') return [];
+    const rest = line.slice(match.index + whole.length).trim();
+    const quoted = /^(["'])(.*?)\1/.exec(rest)?.[2];
+    const word = /^[^\s"',;&|)}]+/.exec(rest)?.[0];
+    return [withoutQuotes(rest), quoted, word].filter((value): value is string => value !== undefined && !isReference(value));
+  });
+}
+
+/** A path, another option, or a variable says where the secret is. */
+const isReference = (value: string): boolean => /^(?:[/~-]|\.\/|\$[A-Za-z_{(])/.test(value);
