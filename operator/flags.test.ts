@@ -22,6 +22,9 @@ function node(args: string[]) {
 test('without flags everything has its default', () => {
   expect(flags()).toEqual({
     leaderElect: false,
+    leaderElectLeaseDuration: 15_000,
+    leaderElectRenewDeadline: 10_000,
+    leaderElectRetryPeriod: 2_000,
     healthAddr: ':9440',
     diagnosticsAddress: ':8443',
     insecureDiagnostics: false,
@@ -44,6 +47,10 @@ test.each<[string[], object]>([
   [['--namespace=n'], { namespace: 'n' }],
   [['--watch-filter', 'w'], { watchFilter: 'w' }],
   [['--leader-elect', '--leader-election-namespace', 'n'], { leaderElect: true, leaderElectionNamespace: 'n' }],
+  [
+    ['--leader-elect-lease-duration', '4s', '--leader-elect-renew-deadline', '3s', '--leader-elect-retry-period', '500ms'],
+    { leaderElectLeaseDuration: 4_000, leaderElectRenewDeadline: 3_000, leaderElectRetryPeriod: 500 },
+  ],
   [['--health-addr', '127.0.0.1:1'], { healthAddr: '127.0.0.1:1' }],
   [['--insecure-diagnostics', '--diagnostics-address', ':2'], { insecureDiagnostics: true, diagnosticsAddress: ':2' }],
   [['--concurrency', '1'], { concurrency: 1 }],

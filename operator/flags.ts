@@ -8,6 +8,12 @@ export interface Flags {
   watchFilter?: string;
   leaderElect: boolean;
   leaderElectionNamespace?: string;
+  /** ms */
+  leaderElectLeaseDuration: number;
+  /** ms */
+  leaderElectRenewDeadline: number;
+  /** ms */
+  leaderElectRetryPeriod: number;
   healthAddr: string;
   diagnosticsAddress: string;
   insecureDiagnostics: boolean;
@@ -44,6 +50,10 @@ function defaultDuration(text: string): [number, string] {
   return [duration(text), text];
 }
 
+function ofLease(flag: string, meaning: string, standard: string): Option {
+  return new Option(`${flag} <duration>`, meaning).argParser(positiveDuration).default(...defaultDuration(standard));
+}
+
 function count(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('a whole number is expected');
@@ -69,6 +79,9 @@ export function parseFlags(argv: readonly string[], version: string): Flags {
     .option('--watch-filter <value>', 'only objects whose label cluster.x-k8s.io/watch-filter has this value')
     .option('--leader-elect', 'lead by a Lease before doing anything', false)
     .option('--leader-election-namespace <name>', 'namespace of the Lease; not set: the namespace of the pod')
+    .addOption(ofLease('--leader-elect-lease-duration', "time after which a Lease that its leader does not renew is another one's", '15s'))
+    .addOption(ofLease('--leader-elect-renew-deadline', 'time without a renewal after which the leader stops', '10s'))
+    .addOption(ofLease('--leader-elect-retry-period', 'time between two attempts to take or renew the Lease', '2s'))
     .option('--health-addr <address>', 'address of /healthz and /readyz', ':9440')
     .option('--diagnostics-address <address>', 'address of /metrics, which are served with --insecure-diagnostics only', ':8443')
     .option('--insecure-diagnostics', 'serve /metrics without TLS and authentication', false)

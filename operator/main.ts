@@ -61,7 +61,8 @@ function leaderElection(
   const namespace = flags.leaderElectionNamespace ?? podNamespace();
   if (namespace === undefined) throw new Error('--leader-elect outside a pod needs --leader-election-namespace');
   const identity = `${hostname()}_${randomBytes(4).toString('hex')}`;
-  return new LeaderElector({ client, namespace, name: LEASE_NAME, identity, log, metrics });
+  const { leaderElectLeaseDuration: leaseDuration, leaderElectRenewDeadline: renewDeadline, leaderElectRetryPeriod: retryPeriod } = flags;
+  return new LeaderElector({ client, namespace, name: LEASE_NAME, identity, log, metrics, leaseDuration, renewDeadline, retryPeriod });
 }
 
 /** Where the kubelet says it; undefined outside a pod. */

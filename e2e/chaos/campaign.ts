@@ -1,19 +1,20 @@
 /** The order of a campaign: faults while machines come and go, then quiet, until everything is as it is declared. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { AnyObject } from '../env/client.ts';
 import type { StartedEnvironment } from '../env/environment.ts';
 import { gateway } from '../env/network.ts';
-import { type Entry, isFree, isReady } from '../fixtures/pool.ts';
+import { converge, type Converged } from './converge.ts';
 import { apiServerFaults } from './faults/api-server.ts';
 import type { Fault, Mend, Scene } from './faults/fault.ts';
 import { hostFaults } from './faults/hosts.ts';
 import { networkFaults } from './faults/network.ts';
 import { objectFaults } from './faults/objects.ts';
-import { operatorFaults } from './faults/operator.ts';
+import { leaderFaults, operatorFaults } from './faults/operator.ts';
+import { Keeper } from './keeper.ts';
+import type { Held } from './probe.ts';
 import { Random } from './random.ts';
 import { Witness } from './witness.ts';
-import { createWorld, type World } from './world.ts';
 import { Workload } from './workload.ts';
+import { createWorld, LEASE_NAMESPACE, type World } from './world.ts';
 
 export interface CampaignOptions {
   seed: number;
@@ -22,7 +23,7 @@ export interface CampaignOptions {
   hosts: number;
   /** Longest time that a fault lasts, ms. */
   longest: number;
-  /** Of the operator that is bundled for this. */
+  /** Of the operator, with failpoints. */
   program: string;
   say: (text: string) => void;
 }
@@ -33,66 +34,133 @@ export interface Report {
   faults: Record<string, number>;
   checks: Record<string, number>;
   violations: string[];
-  operatorEnds: number;
-  /** Seconds from the end of the last fault: until every machine is ready, and until every other host is clean and free. */
-  converged: { machines: number; hosts: number };
+  /** How operators ended: exit code or signal -> how often. */
+  operatorEnds: Record<string, number>;
+  /** After each part of the campaign. */
+  converged: Converged[];
+  /** By one process, at the beginning and at the end of the part in which none is ended. */
+  held: Held[];
 }
 
-const FAULTS: Fault[] = [...operatorFaults, ...apiServerFaults, ...networkFaults, ...hostFaults, ...objectFaults];
-/** How long everything may take to be as declared, ms; what takes longer has not converged. */
-const PATIENCE = 180_000;
+const SURVIVED: Fault[] = [...operatorFaults, ...apiServerFaults, ...networkFaults, ...hostFaults, ...objectFaults];
+const FAULTS: Fault[] = [...leaderFaults, ...SURVIVED];
+
+/** A part of a campaign, at the end of which everything converges. */
+interface Part {
+  duration: number;
+  faults: Fault[];
+}
+
+/** A long campaign leaves the leader alone after four minutes, so that what it leaks adds up from the fifth to the end. */
+const UNTIL_CALM = 240_000;
+const UNTIL_MEASURED = 60_000;
+
+const LEASE = ['--leader-elect', `--leader-election-namespace=${LEASE_NAMESPACE}`];
+/** Leaders that are often ended are soon replaced. */
+const SHORT_LEASE = ['4s', '3s', '500ms'];
+const leaderElection = ([duration, deadline, period]: string[]): string[] => [
+  ...LEASE,
+  `--leader-elect-lease-duration=${duration}`,
+  `--leader-elect-renew-deadline=${deadline}`,
+  `--leader-elect-retry-period=${period}`,
+];
 
 export async function run(environment: StartedEnvironment, options: CampaignOptions): Promise<Report> {
-  const world = await createWorld(environment, options.hosts, { program: options.program });
+  const world = await createWorld(environment, options.hosts, options.program);
   const address = gateway(environment.state.hosting?.network.prefix ?? '');
   const workload = new Workload(world, new Random(options.seed + 1), address);
+  const keeper = new Keeper(world, workload);
   const witness = new Witness(world);
-  await world.manager.start();
+  await startAll(world, leaderElection(SHORT_LEASE));
   await workload.create(Math.ceil(options.hosts / 2));
   witness.start();
-  const gitOps = new AbortController();
-  const kept = workload.keepEntries(gitOps.signal).catch((error: unknown) => {
-    if (!gitOps.signal.aborted) throw error;
-  });
-  const faults = await injectAll({ world, workload, random: new Random(options.seed) }, options);
-  const converged = await converge(world, workload, witness, options);
+  keeper.start();
+  const report = await injectInParts({ world, workload, random: new Random(options.seed) }, witness, options);
+  witness.inspectConnections();
   await witness.inspectHosts();
   await witness.stop();
-  gitOps.abort();
-  await kept;
-  await world.manager.stop();
+  await keeper.stop();
+  await stopAll(world);
   for (const { relay } of world.places) relay.close();
   world.proxy.close();
+  const operators = [...world.managers, world.rogue];
+  const ends = operators.flatMap((operator) => operator.ends);
+  witness.inspectEnds(ends);
   return {
     seed: options.seed,
     machines: { made: witness.machinesSeen, ready: witness.machinesReady },
-    faults,
+    ...report,
     checks: Object.fromEntries(witness.checks),
-    violations: [...witness.violations, ...world.manager.bugs, ...world.second.bugs],
-    operatorEnds: world.manager.ends.length,
-    converged,
+    violations: [...witness.violations, ...operators.flatMap((operator) => operator.bugs)],
+    operatorEnds: countsOf(ends.map(String)),
   };
 }
 
-/** A MachineSet whose API server goes away between the two leaves a RemoteMachine behind that never gets a Machine. */
-const hasMachine = ({ metadata }: AnyObject): boolean => metadata.ownerReferences?.some(({ kind }) => kind === 'Machine') === true;
+const countsOf = (words: string[]): Record<string, number> =>
+  Object.fromEntries([...Map.groupBy(words, (word) => word)].map(([word, all]) => [word, all.length]));
+
+const startAll = ({ managers }: World, args: string[]) => Promise.all(managers.map((manager) => manager.start(args)));
+const stopAll = ({ managers }: World) => Promise.all(managers.map((manager) => manager.stop()));
+
+async function injectInParts(
+  scene: Scene,
+  witness: Witness,
+  options: CampaignOptions,
+): Promise<Pick<Report, 'faults' | 'converged' | 'held'>> {
+  const faults: Record<string, number> = {};
+  const converged: Converged[] = [];
+  const held: Held[] = [];
+  const part = async ({ duration, faults: among }: Part) => {
+    await injectAll(scene, { ...options, duration, among, counts: faults });
+    converged.push(await converge(scene, witness, options));
+  };
+  const calm = options.duration - UNTIL_CALM - UNTIL_MEASURED;
+  if (calm <= 0) {
+    await part({ duration: options.duration, faults: FAULTS });
+    return { faults, converged, held };
+  }
+  await part({ duration: UNTIL_CALM, faults: FAULTS });
+  options.say('from now on the leader is left alone');
+  await stopAll(scene.world);
+  await startAll(scene.world, LEASE);
+  for (const duration of [UNTIL_MEASURED, calm]) {
+    await part({ duration, faults: SURVIVED });
+    held.push(await heldByLeader(scene.world));
+    options.say(`the leader holds ${JSON.stringify(held.at(-1))}`);
+  }
+  const [before, after] = held as [Held, Held];
+  for (const what of ['heap', 'descriptors', 'timers'] as const) witness.compare(what, before[what], after[what]);
+  return { faults, converged, held };
+}
+
+async function heldByLeader({ managers }: World): Promise<Held> {
+  const leading = await Promise.all(managers.map((manager) => manager.leads()));
+  const leader = managers[leading.indexOf(true)];
+  if (leader === undefined) throw new Error('none of the operators leads');
+  return leader.held();
+}
 
 /** Every kind once before any comes again, in an order that the seed decides. */
-function* deck(random: Random): Generator<Fault> {
+function* deck(faults: Fault[], random: Random): Generator<Fault> {
   for (;;) {
-    const left = [...FAULTS];
+    const left = [...faults];
     while (left.length > 0) yield left.splice(random.integer(0, left.length - 1), 1)[0] as Fault;
   }
 }
 
+interface Injection extends CampaignOptions {
+  among: Fault[];
+  /** Name of a fault -> how often it was injected. */
+  counts: Record<string, number>;
+}
+
 /** Resolves when the last fault is mended. */
-async function injectAll(scene: Scene, { duration, longest, say }: CampaignOptions): Promise<Record<string, number>> {
-  const counts: Record<string, number> = {};
+async function injectAll(scene: Scene, { duration, longest, among, counts, say }: Injection): Promise<void> {
   const active = new Map<string, Promise<void>>();
   const stop = new AbortController();
   const working = scene.workload.go(stop.signal);
   const end = performance.now() + duration;
-  for (const fault of deck(scene.random)) {
+  for (const fault of deck(among, scene.random)) {
     const gap = scene.random.integer(200, 2_500);
     const lasts = scene.random.integer(500, Math.max(500, Math.min(fault.lasts, longest)));
     await sleep(gap);
@@ -109,30 +177,9 @@ async function injectAll(scene: Scene, { duration, longest, say }: CampaignOptio
   }
   stop.abort();
   await Promise.all([working, ...active.values()]);
-  return counts;
 }
 
 async function later(milliseconds: number, mend: Mend): Promise<void> {
   await sleep(milliseconds);
   await mend();
-}
-
-async function converge(world: World, workload: Workload, witness: Witness, { hosts, say }: CampaignOptions): Promise<Report['converged']> {
-  const since = performance.now();
-  const seconds = (): number => Math.round((performance.now() - since) / 100) / 10;
-  const replicas = Math.ceil(hosts * 0.6);
-  say(`no more faults: ${replicas} machines on ${hosts} hosts`);
-  await workload.scale(replicas);
-  const { client } = world;
-  const ready = (all: AnyObject[]): boolean => {
-    const owned = all.filter(hasMachine);
-    return owned.length === replicas && owned.every(isReady);
-  };
-  await witness.expect(client.waitForAll(witness.machines(), ready, PATIENCE));
-  const machines = seconds();
-  say(`every machine is ready after ${machines} s`);
-  const free = (all: Entry[]): boolean => all.filter(isFree).length === hosts - replicas;
-  await witness.expect(client.waitForAll<Entry>(witness.entries(), free, PATIENCE));
-  say(`every other host is free after ${seconds()} s`);
-  return { machines, hosts: seconds() };
 }

@@ -3,9 +3,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import Table from 'cli-table3';
-import { must } from '../env/command.ts';
 import { startEnvironment } from '../env/environment.ts';
 import { cleanUpAtExit } from '../env/run.ts';
+import { failpointProgram } from '../fixtures/failpoints.ts';
 import { type Report, run } from './campaign.ts';
 
 const out = join(import.meta.dirname, '../../out');
@@ -20,13 +20,18 @@ const { values } = parseArgs({
   },
 });
 
+const megabytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
+
 function print(report: Report): void {
   const table = new Table({ head: ['what', 'figure'] });
   table.push(['seed', report.seed], ['machines made', report.machines.made], ['of them ready', report.machines.ready]);
-  table.push(['times that the operator ended', report.operatorEnds]);
+  for (const [how, count] of Object.entries(report.operatorEnds)) table.push([`operators ended: ${how}`, count]);
   for (const [name, count] of Object.entries(report.faults)) table.push([`fault: ${name}`, count]);
   for (const [name, count] of Object.entries(report.checks)) table.push([`checked: ${name}`, count]);
-  table.push(['seconds to converge: machines', report.converged.machines], ['seconds to converge: hosts', report.converged.hosts]);
+  for (const { machines, hosts } of report.converged)
+    table.push(['seconds to converge: machines', machines], ['seconds to converge: hosts', hosts]);
+  for (const { heap, descriptors, timers } of report.held)
+    table.push(['the leader holds: heap, MB', megabytes(heap)], ['descriptors', descriptors], ['timers', timers]);
   table.push(['violations', report.violations.length]);
   process.stdout.write(`${table.toString()}\n${report.violations.map((line) => `VIOLATION ${line}\n`).join('')}`);
 }
@@ -37,11 +42,11 @@ process.stdout.write(`seed ${seed}: make chaos SEED=${seed} repeats it\n`);
 const started = performance.now();
 const say = (text: string): void =>
   void process.stdout.write(`${((performance.now() - started) / 1000).toFixed(1).padStart(7)} s  ${text}\n`);
-await must(process.execPath, [join(import.meta.dirname, '../../operator/bundle.ts')]);
 const environment = await startEnvironment({ purpose: 'chaos', managers: ['core'], controllerManager: true });
 try {
+  const program = await failpointProgram(environment, 'chaos');
   const options = { seed, duration: Number(values.duration) * 1000, hosts: Number(values.hosts), longest: Number(values.longest) * 1000 };
-  const report = await run(environment, { ...options, program: 'dist/manager.js', say });
+  const report = await run(environment, { ...options, program, say });
   print(report);
   await mkdir(out, { recursive: true });
   await writeFile(join(out, 'chaos.json'), `${JSON.stringify(report, null, 2)}\n`);

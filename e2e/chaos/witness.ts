@@ -94,14 +94,14 @@ export class Witness {
 
   /** What the hosts went through, once nothing changes any more. */
   async inspectHosts(): Promise<void> {
-    const histories = await Promise.all(this.#world.places.map(async ({ entry, host }) => ({ entry, history: await historyOf(host) })));
+    const histories = await Promise.all(this.#world.places.map(async ({ name, host }) => ({ name, history: await historyOf(host) })));
     const hostOf = new Map<string, string>();
-    for (const { entry, history } of histories) {
-      this.#inspect(entry, history);
+    for (const { name, history } of histories) {
+      this.#inspect(name, history);
       for (const run of runsIn(history)) {
         const other = hostOf.get(run);
-        this.#check('a run a host', other === undefined || other === entry, () => `run ${run} was on ${other} and on ${entry}`);
-        hostOf.set(run, entry);
+        this.#check('a run a host', other === undefined || other === name, () => `run ${run} was on ${other} and on ${name}`);
+        hostOf.set(run, name);
       }
     }
     for (const [uid, runs] of this.#runs) {
@@ -109,20 +109,36 @@ export class Witness {
       this.#check('a host a machine, for life', on.size <= 1, () => `machine ${uid} ran on ${[...on].join(' and ')}`);
     }
     const entries = await this.#world.client.list<Entry>(this.entries());
-    for (const { entry, host } of this.#world.places) {
-      const object = entries.find(({ metadata }) => metadata.name === entry);
+    for (const { name, host } of this.#world.places) {
+      const object = entries.find(({ metadata }) => metadata.name === name);
       if (object === undefined || !isFree(object)) continue;
       const last = (await historyOf(host)).at(-1);
       const clean = (last === undefined || last === 'clean') && (await isCleaned(host));
-      this.#check('free is clean', clean, () => `${entry} is free and ${host.name} is not clean; the last of it: ${last}`);
+      this.#check('free is clean', clean, () => `${name} is free and ${host.name} is not clean; the last of it: ${last}`);
     }
   }
 
-  #inspect(entry: string, history: string[]): void {
+  /** What the operators hold once nothing is to be done. */
+  inspectConnections(): void {
+    const open = this.#world.places.filter(({ relay }) => relay.open > 0).map(({ name, relay }) => `${relay.open} to ${name}`);
+    this.#check('no connection is left', open.length === 0, () => open.join(', '));
+  }
+
+  /** What must not have grown by more than a tenth. */
+  compare(what: string, before: number, after: number): void {
+    this.#check('nothing leaks', after <= before * 1.1, () => `${what}: ${before}, and at the end ${after}`);
+  }
+
+  /** How each operator ended: by what was done to it, or because it could not go on and said so. */
+  inspectEnds(ends: (number | NodeJS.Signals)[]): void {
+    for (const end of ends) this.#check('an operator ends as it should', [0, 1, 'SIGKILL'].includes(end), () => `one ended by ${end}`);
+  }
+
+  #inspect(name: string, history: string[]): void {
     const runs = runsIn(history);
-    this.#check('a run runs once', new Set(runs).size === runs.length, () => `${entry} ran a run twice: ${history.join(', ')}`);
+    this.#check('a run runs once', new Set(runs).size === runs.length, () => `${name} ran a run twice: ${history.join(', ')}`);
     const dirty = history.findIndex((line, i) => line.startsWith('run ') && i > 0 && history[i - 1] !== 'clean');
-    this.#check('no dirty host is handed on', dirty === -1, () => `${entry} was not cleaned between runs: ${history.join(', ')}`);
+    this.#check('no dirty host is handed on', dirty === -1, () => `${name} was not cleaned between runs: ${history.join(', ')}`);
   }
 }
 

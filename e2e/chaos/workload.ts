@@ -9,6 +9,8 @@ import { KEY, NAMESPACE, type Place, POOL, type World } from './world.ts';
 export const DEPLOYMENT = 'workers';
 const CLUSTER = 'chaos';
 export const DATA = 'workers';
+/** Label of machines that name their host: which one. */
+export const PLACE = 'e2e/place';
 
 export const bootstrapData = ({ objects }: World): Manifest =>
   objects.bootstrapData(DATA, historic(['sleep 1', `echo done {{ ds.meta_data.instance_id }} >> ${HISTORY}`]));
@@ -20,8 +22,8 @@ export const keySecret = (world: World, which: number): Manifest => ({
   stringData: { value: world.keys[which] ?? '' },
 });
 
-export const entryOfPlace = ({ objects }: World, { entry, host, relay }: Place, address: string): Manifest =>
-  objects.entry(entry, POOL, host, { address, port: relay.port, cleanUpCommands });
+const entryOfPlace = ({ objects }: World, { name, host, relay }: Place, address: string): Manifest =>
+  objects.entry(name, POOL, host, { address, port: relay.port, cleanUpCommands });
 
 /** Replaces what failed for good, as it does in production. */
 const healthCheck = (): Manifest => ({
@@ -61,16 +63,20 @@ export class Workload {
   }
 
   async create(replicas: number): Promise<void> {
-    const { client, objects, places } = this.#world;
+    const { client, objects } = this.#world;
     await client.applyAll([
       keySecret(this.#world, 0),
       bootstrapData(this.#world),
       ...objects.cluster(CLUSTER),
-      ...places.map((place) => this.entry(place)),
+      ...this.pooled.map((place) => this.entry(place)),
       objects.template(DEPLOYMENT, { pool: POOL }),
       objects.machineDeployment(DEPLOYMENT, CLUSTER, { template: DEPLOYMENT, dataSecretName: DATA, replicas }),
       healthCheck(),
     ]);
+  }
+
+  get pooled(): Place[] {
+    return this.#world.places.filter(({ pooled }) => pooled);
   }
 
   entry(place: Place): Manifest {
@@ -81,16 +87,17 @@ export class Workload {
     await this.#world.client.patch(this.#deployment, { spec: { replicas } });
   }
 
-  /** Goes on until the signal, at random moments. */
+  /** Goes on until the signal, at random moments. More hosts see more of it. */
   async go(signal: AbortSignal): Promise<void> {
     const { places, client } = this.#world;
     for (;;) {
       const next = this.#random.integer(300, 2_500);
       const what = this.#random.integer(0, 2);
-      const pick = this.#random.integer(0, 1_000);
+      const picks = Array.from({ length: this.#random.integer(1, Math.ceil(places.length / 12)) }, () => this.#random.integer(0, 1_000));
       if (!(await passes(next, signal))) return;
-      if (what === 0) await this.scale(Math.ceil((places.length * (pick % 100)) / 90));
-      else await this.#deleteOne(await client.list(this.machines()), pick);
+      const [first = 0] = picks;
+      if (what === 0) await this.scale(Math.ceil((this.pooled.length * (first % 100)) / 90));
+      else await this.#delete(await client.list(this.machines()), picks);
     }
   }
 
@@ -98,18 +105,17 @@ export class Workload {
     return { apiVersion: CLUSTER_API, kind: 'Machine', namespace: NAMESPACE };
   }
 
-  async #deleteOne(machines: AnyObject[], pick: number): Promise<void> {
-    const machine = machines[pick % Math.max(1, machines.length)];
-    if (machine !== undefined) await this.#world.client.delete(this.#world.objects.clusterRef('Machine', machine.metadata.name));
+  async #delete(machines: AnyObject[], picks: number[]): Promise<void> {
+    const names = new Set(picks.flatMap((pick) => machines[pick % Math.max(1, machines.length)]?.metadata.name ?? []));
+    await Promise.all([...names].map((name) => this.#world.client.delete(this.#world.objects.clusterRef('Machine', name))));
   }
 
-  /** Makes every entry anew that is gone, as Argo CD does it; until the signal. */
-  async keepEntries(signal: AbortSignal): Promise<void> {
-    const { client, places, objects } = this.#world;
-    const { apiVersion, kind } = objects.ref('PooledRemoteMachine', '');
-    for await (const all of client.observe({ apiVersion, kind, namespace: NAMESPACE }, signal)) {
-      const present = new Set(all.map(({ metadata }) => metadata.name));
-      for (const place of places) if (!present.has(place.entry)) await client.apply(this.entry(place));
-    }
+  /** A machine that names its host, with a name of its own. */
+  explicit({ name: place, relay }: Place, name: string): Manifest[] {
+    const { objects } = this.#world;
+    const metadata = { labels: { [PLACE]: place } };
+    const spec = { address: this.#address, port: relay.port, sshKeyRef: { name: KEY }, cleanUpCommands };
+    const machine = objects.machine(name, CLUSTER, { bootstrap: { dataSecretName: DATA } });
+    return [objects.remoteMachine(name, spec, metadata), { ...machine, metadata: { ...machine.metadata, ...metadata } }];
   }
 }

@@ -8,17 +8,22 @@ import { gateway } from '../env/network.ts';
 import { installManifests } from '../env/operator.ts';
 import { Objects } from '../fixtures/objects.ts';
 import { ApiProxy } from '../env/api-proxy.ts';
-import { Manager, type ManagerOptions } from './manager.ts';
+import { Manager } from './manager.ts';
 import { Relay } from '../env/relay.ts';
 import { readFile } from 'node:fs/promises';
 
 export const NAMESPACE = 'chaos';
 export const POOL = 'chaos';
+/** Where the Lease is: the manifests grant the right to it there. */
+export const LEASE_NAMESPACE = 'cluster-api-provider-remote-system';
 export const KEY = 'pool-key';
 
-/** A host of the pool, which the operator reaches by its relay alone. */
+/** A host, which the operators reach by its relay alone. */
 export interface Place {
-  entry: string;
+  /** Of its entry in the pool, and of the machines that name it. */
+  name: string;
+  /** Else its machines name it themselves. */
+  pooled: boolean;
   host: Host;
   relay: Relay;
   /** A fault that switches it off and on has it. */
@@ -32,21 +37,22 @@ export interface World {
   objects: Objects;
   places: Place[];
   proxy: ApiProxy;
-  manager: Manager;
-  /** Another operator beside the first, as after a rollout that went wrong; started by a fault. */
-  second: Manager;
+  /** Two that lead by a Lease. */
+  managers: Manager[];
+  /** Another operator beside them that asks nobody, as after an installation that went wrong; started by a fault. */
+  rogue: Manager;
+  /** See ManagerOptions. */
+  armed: string;
   /** Private keys that every host lets in, the first at the beginning. */
   keys: string[];
 }
 
+/** Every so many hosts one is in no pool. */
+const EXPLICIT = 5;
 /** Megabytes of a host's disk: room for everything of a run, and quickly filled. */
 const DISK = 24;
 
-export async function createWorld(
-  environment: StartedEnvironment,
-  hosts: number,
-  manager: Pick<ManagerOptions, 'program' | 'env'>,
-): Promise<World> {
+export async function createWorld(environment: StartedEnvironment, hosts: number, program: string): Promise<World> {
   const { client, state, controlPlane } = environment;
   client.rest.patience = 60_000;
   await client.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } });
@@ -57,22 +63,25 @@ export async function createWorld(
   const address = gateway(state.hosting?.network.prefix ?? '');
   const places = await Promise.all(
     made.map(async (host, i) => ({
-      entry: `host-${String(i).padStart(3, '0')}`,
+      name: `host-${String(i).padStart(3, '0')}`,
+      pooled: i % EXPLICIT !== 0,
       host,
       relay: await Relay.start(host, address),
       taken: false,
     })),
   );
   const proxy = await ApiProxy.start(controlPlane);
-  const options = { environment, server: proxy.url, program: manager.program };
+  const armed = join(state.run.folder, 'armed');
+  const manager = (name: string): Manager => new Manager({ environment, server: proxy.url, program, armed, name });
   return {
     environment,
     client,
     objects: new Objects(NAMESPACE),
     places,
     proxy,
-    manager: new Manager({ ...options, name: 'operator', env: manager.env ?? {} }),
-    second: new Manager({ ...options, name: 'operator-second' }),
+    managers: [manager('operator-a'), manager('operator-b')],
+    rogue: manager('operator-rogue'),
+    armed,
     keys: keys.map(({ privateKey }) => privateKey),
   };
 }

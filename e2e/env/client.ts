@@ -24,6 +24,8 @@ export interface Condition {
 /** Any object, as loosely typed as its YAML. Name a type of your own where a test reads much of it. */
 /** Milliseconds. Cluster API core looks for an object that its cache did not have yet again after thirty seconds. */
 const LONGEST_WAIT = 60_000;
+/** How long a kind may be unknown, ms. */
+const DISCOVERY = 5_000;
 
 export interface AnyObject {
   apiVersion: string;
@@ -66,6 +68,9 @@ interface List<T> {
 interface Discovered {
   name: string;
   namespaced: boolean;
+}
+interface Resources {
+  resources: (Discovered & { kind: string })[];
 }
 
 const FIELD_MANAGER = 'e2e';
@@ -227,16 +232,26 @@ export class Client {
     return `${collection}?${new URLSearchParams(selectors).toString()}`;
   }
 
+  /** Custom kinds are missing for a moment when the API server has started, and nothing tells when that is over. */
   async #discover({ apiVersion, kind }: Reference): Promise<Discovered> {
     const key = `${apiVersion}/${kind}`;
     const known = this.#kinds.get(key);
     if (known !== undefined) return known;
     const path = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
-    const { resources } = await this.rest.call<{ resources: (Discovered & { kind: string })[] }>({ method: 'GET', path });
-    const found = resources.find((resource) => resource.kind === kind && !resource.name.includes('/'));
-    if (found === undefined) throw new Error(`the API server knows no ${kind} of ${apiVersion}`);
-    this.#kinds.set(key, found);
-    return found;
+    const end = performance.now() + DISCOVERY;
+    for (;;) {
+      const { resources } = await this.rest.call<Resources>({ method: 'GET', path }).catch((error: unknown): Resources => {
+        if (error instanceof RequestError && error.status === 404) return { resources: [] };
+        throw error;
+      });
+      const found = resources.find((resource) => resource.kind === kind && !resource.name.includes('/'));
+      if (found !== undefined) {
+        this.#kinds.set(key, found);
+        return found;
+      }
+      if (performance.now() > end) throw new Error(`the API server knows no ${kind} of ${apiVersion}`);
+      await sleep(50);
+    }
   }
 }
 

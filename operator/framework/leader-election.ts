@@ -51,7 +51,9 @@ export class LeaderElector {
     this.#retryPeriod = options.retryPeriod ?? 2_000;
     this.#clock = options.clock ?? (() => performance.now());
     if (!(this.#leaseDuration > this.#renewDeadline && this.#renewDeadline > this.#retryPeriod * 1.2)) {
-      throw new Error('leader election: the lease duration must be longer than the renew deadline, and that longer than the retry period');
+      throw new Error(
+        'leader election: the lease duration must be longer than the renew deadline, and that by a fifth longer than the retry period',
+      );
     }
     options.metrics?.leader(options.name, false);
   }

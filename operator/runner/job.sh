@@ -56,6 +56,8 @@ greet() { # tells those who wait for the start
 
 give_way() { # another process has started the job, or the job may not be started any more
   [ -e "$home/started" ] || greet "$words"
+  # Of a job that ended meanwhile, whose output nobody needs any more, this one may have begun another.
+  if [ -e "$home/result" ] && [ ! -s "$home/output" ]; then rm -f "$home/output"; fi
   rm -rf "$home/started.$$" "$here"
   exit 0
 }
