@@ -206,4 +206,20 @@ sideBySide({
     expect(await historyOf(host)).toEqual([expect.stringMatching(/^run pruned-/), 'clean']);
     await client.waitForGone(machine('pruned'));
   },
+
+  'an entry that is deleted with its finalizer, and made anew, is the one of its machine again': async () => {
+    const { client } = environment();
+    const { host } = await running('stripped');
+    await letGo(host, RUN);
+    await readyAfterOneRun('stripped', host);
+    const held = await client.waitFor<Entry>(entry('stripped'), ({ metadata }) => (metadata.finalizers ?? []).length > 0);
+    await client.patch(entry('stripped'), { metadata: { finalizers: null } });
+    await client.delete(entry('stripped'));
+    await client.waitForGone(entry('stripped'));
+    const { apiVersion, kind, spec } = held;
+    await client.apply({ apiVersion, kind, metadata: { namespace: objects.namespace, name: 'stripped' }, spec });
+    await client.waitFor<Entry>(entry('stripped'), ({ status }) => status?.machineRef?.uid === held.status?.machineRef?.uid);
+    await reports.ready('stripped');
+    await goneAfterOneCleanup('stripped', host);
+  },
 });

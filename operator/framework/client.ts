@@ -3,6 +3,7 @@ import type http from 'node:http';
 import type { KubernetesObject } from '../../apis/meta.ts';
 import { type ApiAction, failpoint } from './failpoint.ts';
 import type { Verb } from '../../apis/rights.ts';
+import { ServerClock } from './server-clock.ts';
 import { Transport, readBody, readLines, type ServerAccess } from './transport.ts';
 import type { Metrics } from './metrics.ts';
 import { ApiError, type Client, type Logger, type ObjectName, type Resource } from './types.ts';
@@ -55,6 +56,7 @@ export class ApiClient implements Client {
   readonly #headers: Record<string, string>;
   readonly #timeout: number;
   readonly #sinks: Sink[] = [];
+  readonly #clock = new ServerClock();
 
   constructor(options: ApiClientOptions) {
     this.#options = options;
@@ -62,6 +64,10 @@ export class ApiClient implements Client {
     this.#timeout = options.timeout ?? 30_000;
     const agent = `cluster-api-provider-remote/${options.version} (${process.platform}/${process.arch}) node/${process.versions.node}`;
     this.#headers = { Accept: 'application/json', 'User-Agent': agent };
+  }
+
+  now(): Date {
+    return this.#clock.now();
   }
 
   get<T extends KubernetesObject>(resource: Resource, name: ObjectName, signal?: AbortSignal): Promise<T> {
@@ -193,9 +199,11 @@ export class ApiClient implements Client {
       'Content-Length': String(Buffer.byteLength(text)),
     };
     const headers = { ...this.#headers, ...content };
+    const asked = this.#clock.ticks;
     try {
       const response = await this.#transport.send({ method, path, headers, body: text, timeout: this.#timeout, signal });
       this.#options.metrics?.clientRequest(method, response.statusCode ?? 0);
+      this.#clock.read(response.headers.date, asked);
       return response;
     } catch (error) {
       if (signal?.aborted !== true) this.#options.metrics?.clientRequest(method, '<error>');

@@ -8,7 +8,7 @@ import { microTime } from './leader-election.ts';
 import { isNotFound, type Client, type EventRecorder, type Logger } from './types.ts';
 
 export interface EventSinkOptions {
-  client: Pick<Client, 'create' | 'patch'>;
+  client: Pick<Client, 'create' | 'patch' | 'now'>;
   log: Logger;
   /** reportingInstance: the pod's name. */
   instance: string;
@@ -56,7 +56,7 @@ export class EventSink implements EventRecorder {
   }
 
   event(object: KubernetesObject, type: 'Normal' | 'Warning', reason: string, action: string, note: string): void {
-    const now = Date.now();
+    const now = this.#now();
     this.#sweep(now);
     const key = JSON.stringify([object.metadata.uid, type, reason, action, note]);
     const series = this.#series.get(key);
@@ -96,20 +96,24 @@ export class EventSink implements EventRecorder {
   /** The first repeat is written at once, further ones each minute in one. */
   #scheduleSeries(series: Series, uid: string): void {
     if (series.timer !== undefined) return;
-    const wait = series.count === 2 ? 0 : Math.max(0, series.written + SERIES_WRITE - Date.now());
-    if (wait === 0 && this.#takeToken(uid, Date.now())) this.#writeSeries(series);
+    const wait = series.count === 2 ? 0 : Math.max(0, series.written + SERIES_WRITE - this.#now());
+    if (wait === 0 && this.#takeToken(uid, this.#now())) this.#writeSeries(series);
     else series.timer = setTimeout(() => this.#writeSeries(series), wait || SERIES_WRITE).unref();
   }
 
   #writeSeries(series: Series): void {
     clearTimeout(series.timer);
     series.timer = undefined;
-    series.written = Date.now();
+    series.written = this.#now();
     const { namespace, name, count, last } = series;
     const body = { series: { count, lastObservedTime: microTime(new Date(last)) } };
     this.#enqueue(async () => {
       await this.#options.client.patch(EVENTS, { namespace, name }, body);
     });
+  }
+
+  #now(): number {
+    return this.#options.client.now().getTime();
   }
 
   #takeToken(uid: string, now: number): boolean {

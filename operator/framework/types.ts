@@ -49,6 +49,8 @@ export interface ObjectName {
  * on a kept-alive connection that turned out to be dead.
  */
 export interface Client {
+  /** The API server's time, which deletion timestamps are by; this computer's clock may be wrong. */
+  now(): Date;
   get<T extends KubernetesObject>(resource: Resource, name: ObjectName, signal?: AbortSignal): Promise<T>;
   create<T extends KubernetesObject>(resource: Resource, object: Partial<T>, signal?: AbortSignal): Promise<T>;
   /**

@@ -179,7 +179,7 @@ export class Allocator {
 
   /** Writes conditions and facts of an entry, if they changed. */
   async mark(entry: PooledRemoteMachine, change: Omit<EntryChange, 'reserved' | 'machineRef'>): Promise<PooledRemoteMachine> {
-    const status = entryStatus(entry, change);
+    const status = entryStatus(entry, change, this.#client.now());
     return mergePatch(entry.status ?? {}, status) === undefined ? entry : this.#writeStatus(entry, change);
   }
 
@@ -357,7 +357,7 @@ export class Allocator {
 
   async #writeStatus(entry: PooledRemoteMachine, change: EntryChange): Promise<PooledRemoteMachine> {
     const { namespace = '', name, resourceVersion } = entry.metadata;
-    const body = { metadata: { resourceVersion }, status: entryStatus(entry, change) };
+    const body = { metadata: { resourceVersion }, status: entryStatus(entry, change, this.#client.now()) };
     return this.#client.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, { namespace, name }, body, { subresource: 'status' });
   }
 }

@@ -16,7 +16,7 @@ const mark = (type: EntryMark['type'], status: EntryMark['status'], reason: Entr
 function after(...changes: EntryChange[]): Status {
   let status: Status | undefined;
   for (const change of changes) {
-    const patch = entryStatus(entry('e', status === undefined ? {} : { status }), change);
+    const patch = entryStatus(entry('e', status === undefined ? {} : { status }), change, new Date());
     status = applyMergePatch(status ?? {}, patch) as Status;
   }
   return status as Status;
@@ -56,7 +56,7 @@ test.each<[string, EntryChange[], object]>([
 
 test("an empty reference, as k0smotron's provider leaves it in a free entry, goes", () => {
   const status = { reserved: false, machineRef: { name: '', namespace: '' } };
-  expect(entryStatus(entry('e', { status }), { marks: [] })).toMatchObject({ reserved: false, machineRef: null });
+  expect(entryStatus(entry('e', { status }), { marks: [] }, new Date())).toMatchObject({ reserved: false, machineRef: null });
 });
 
 test('the machine is named while it is reserved, through changes of anything else', () => {
@@ -68,8 +68,8 @@ test('the machine is named while it is reserved, through changes of anything els
 
 test('facts of the host stay until others come, also when it is free', () => {
   const host = { hostname: 'h' };
-  expect(entryStatus(entry('e'), { marks: [], host })).toMatchObject({ host });
-  expect(entryStatus(entry('e', { status: { host } }), freed)).toMatchObject({ host });
+  expect(entryStatus(entry('e'), { marks: [], host }, new Date())).toMatchObject({ host });
+  expect(entryStatus(entry('e', { status: { host } }), freed, new Date())).toMatchObject({ host });
 });
 
 test('a message is cut to what a condition takes', () => {

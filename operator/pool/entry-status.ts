@@ -26,14 +26,13 @@ export interface EntryChange {
 export const MESSAGE_LIMIT = 2048;
 
 /** The whole new status, as a merge patch: a null machineRef removes it. */
-export function entryStatus(entry: PooledRemoteMachine, change: EntryChange): object {
+export function entryStatus(entry: PooledRemoteMachine, change: EntryChange, now: Date): object {
   const known = change.reserved ?? entry.status?.reserved;
   const reserved = known ?? false;
   const ref = change.machineRef ?? entry.status?.machineRef;
   // k0smotron's provider leaves an empty reference to nobody.
   const machineRef = change.reserved === false || ref?.name === '' ? undefined : ref;
   const observedGeneration = entry.metadata.generation;
-  const now = new Date();
   let conditions = entry.status?.conditions ?? [];
   const mark = ({ type, status, reason, message }: EntryMark): void => {
     const generation = observedGeneration === undefined ? {} : { observedGeneration };

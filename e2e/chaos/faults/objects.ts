@@ -1,5 +1,5 @@
 /** What people and tools do to the objects. */
-import type { AnyObject, Manifest } from '../../env/client.ts';
+import type { AnyObject, Client, Manifest, NamedReference } from '../../env/client.ts';
 import type { Entry } from '../../fixtures/pool.ts';
 import { bootstrapData, DATA, keySecret } from '../workload.ts';
 import { KEY, NAMESPACE, type World } from '../world.ts';
@@ -14,8 +14,11 @@ async function remoteMachine({ world }: Scene, pick: number): Promise<AnyObject 
 }
 
 async function reservedEntry({ client, objects }: World, pick: number): Promise<Entry | undefined> {
-  const { apiVersion, kind } = objects.ref('PooledRemoteMachine', '');
-  const all = (await client.list<Entry>({ apiVersion, kind, namespace: NAMESPACE })).filter(({ status }) => status?.reserved);
+  const list = <T extends AnyObject>(kind: 'PooledRemoteMachine' | 'RemoteMachine'): Promise<T[]> =>
+    client.list<T>({ apiVersion: objects.ref(kind, '').apiVersion, kind, namespace: NAMESPACE });
+  const live = (await list('RemoteMachine')).filter(({ metadata }) => metadata.deletionTimestamp === undefined);
+  const uids = new Set(live.map(({ metadata }) => metadata.uid));
+  const all = (await list<Entry>('PooledRemoteMachine')).filter(({ status }) => uids.has(status?.machineRef?.uid));
   return all[pick % Math.max(1, all.length)];
 }
 
@@ -27,6 +30,17 @@ const deleted = (name: string, anew: (world: World) => Manifest): Fault['begin']
     };
   };
 };
+
+/** Done to an entry that a live machine has; GitOps makes it anew once it is gone. */
+const entryFault = (name: string, work: (client: Client, reference: NamedReference) => Promise<unknown>): Fault => ({
+  name,
+  lasts: 0,
+  begin: async ({ world, random }) => {
+    const entry = await reservedEntry(world, random.integer(0, 1_000));
+    if (entry !== undefined) await work(world.client, world.objects.ref('PooledRemoteMachine', entry.metadata.name));
+    return undefined;
+  },
+});
 
 export const objectFaults: Fault[] = [
   { name: 'SSH key Secret deleted', lasts: 3_000, begin: deleted(KEY, (world) => keySecret(world, 0)) },
@@ -61,15 +75,12 @@ export const objectFaults: Fault[] = [
       return undefined;
     },
   },
-  {
-    name: 'reserved entry deleted, and made anew by GitOps',
-    lasts: 0,
-    begin: async ({ world, random }) => {
-      const entry = await reservedEntry(world, random.integer(0, 1_000));
-      if (entry !== undefined) await world.client.delete(world.objects.ref('PooledRemoteMachine', entry.metadata.name));
-      return undefined;
-    },
-  },
+  entryFault('reserved entry deleted, and made anew by GitOps', (client, reference) => client.delete(reference)),
+  entryFault('reserved entry deleted in the foreground, as Argo CD prunes', (client, reference) => client.delete(reference, 'Foreground')),
+  entryFault('reserved entry deleted with its finalizers, as clusterctl move does it', async (client, reference) => {
+    await client.patch(reference, { metadata: { annotations: { 'clusterctl.cluster.x-k8s.io/delete-for-move': '' }, finalizers: null } });
+    await client.delete(reference);
+  }),
   {
     name: 'RemoteMachine deleted by accident',
     lasts: 2_000,

@@ -35,7 +35,7 @@ export class RemoteClusterReconciler implements Reconciler {
     if (cluster === undefined || !isWatched(cluster.metadata, this.#deps.watchFilter)) return;
     // Externally managed, or on its way out: nothing of ours is on it.
     if (cluster.metadata.annotations?.[MANAGED_BY_ANNOTATION] !== undefined || cluster.metadata.deletionTimestamp !== undefined) return;
-    const status = statusOf(cluster, this.#ownerOf(cluster), new Date());
+    const status = statusOf(cluster, this.#ownerOf(cluster), this.#deps.client.now());
     const change = mergePatch(cluster.status ?? {}, status);
     if (change === undefined) return;
     const metadata = { resourceVersion: cluster.metadata.resourceVersion };

@@ -48,10 +48,11 @@ export class HostCleaning {
         this.#deps.tasks.forget(scope.task);
         return this.#failed(scope, id, failureOf(task.state.error, this.#about(scope)));
       }
-      if (task.state.phase === 'running') return this.#underWay(id, task.state.progress?.command);
+      if (task.state.phase === 'running') return this.#underWay(scope, id, task.state.progress?.command);
       // The time in the queue is not the cleanup's.
-      this.#since.set(id, Date.now());
-      return { state: 'underWay', message: AWAITS_CONNECTION, since: Date.now() };
+      const since = scope.now.getTime();
+      this.#since.set(id, since);
+      return { state: 'underWay', message: AWAITS_CONNECTION, since };
     }
     const pending = this.#attempts.pending(id, scope.version);
     if (pending !== undefined) return { state: 'failed', ...pending.failure, wait: pending.wait };
@@ -60,13 +61,13 @@ export class HostCleaning {
     } catch (error) {
       return this.#failed(scope, id, failureOf(error, this.#about(scope)));
     }
-    this.#since.set(id, Date.now());
-    return this.#underWay(id, undefined);
+    this.#since.set(id, scope.now.getTime());
+    return this.#underWay(scope, id, undefined);
   }
 
-  #underWay(id: string, command: string | undefined): Cleaning {
+  #underWay({ now }: MachineScope, id: string, command: string | undefined): Cleaning {
     const message = command === undefined ? 'Connecting to the host to clean it' : `${command} runs`;
-    return { state: 'underWay', message, since: this.#since.get(id) ?? Date.now() };
+    return { state: 'underWay', message, since: this.#since.get(id) ?? now.getTime() };
   }
 
   /** The cleanup was taken note of. */

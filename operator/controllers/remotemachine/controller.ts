@@ -60,7 +60,7 @@ export class RemoteMachineReconciler implements Reconciler {
       return undefined;
     }
     this.#known.set(key, machine.metadata.uid);
-    const scope = new MachineScope(machine, log, signal);
+    const scope = new MachineScope(machine, { log, signal, now: this.#deps.client.now() });
     const result = await this.#phases(scope);
     if (result === 'gone') return undefined;
     const written = await this.#status.write(scope, result);

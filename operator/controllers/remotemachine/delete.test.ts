@@ -24,6 +24,7 @@ beforeEach(async () => {
   deletion = new Deletion(world.deps, new HostCleaning(world.deps, new Attempts(20, 100)));
 });
 afterEach(async () => {
+  jest.restoreAllMocks();
   clock[Symbol.dispose]();
   await world.stop();
 });
@@ -47,6 +48,11 @@ async function cleaned(answer: (call: ReclaimCall) => void) {
   answer(world.executor.reclaims[calls] as ReclaimCall);
   await world.ended(world.scope());
   return run();
+}
+/** By the API server's clock. */
+function later(milliseconds: number): void {
+  const now = world.deps.client.now().getTime();
+  jest.spyOn(world.deps.client, 'now').mockImplementation(() => new Date(now + milliseconds));
 }
 const isGone = (): boolean => world.machines.get(NAMESPACE, 'm') === undefined;
 /** A machine that has the entry `a`. */
@@ -223,10 +229,8 @@ describe('a machine that another operator bootstrapped', () => {
     await world.until(() => world.executor.calls === 1);
     world.executor.reclaims[0]?.end({ outcome: 'NoCleanupKnown', hostKey });
     await world.ended(world.scope());
-    const now = Date.now();
-    jest.spyOn(Date, 'now').mockImplementation(() => now + 10_000);
+    later(10_000);
     expect((await run()).result).toBe('gone');
-    jest.restoreAllMocks();
     // Of whose host no claim may ever tell.
     expect(world.storedEntry('a').metadata.annotations).toMatchObject({ [ANNOTATION.quarantined]: `adopted/${runID}` });
   });
@@ -272,13 +276,6 @@ test('a mended spec is tried at once', async () => {
 
 describe('after the deadline', () => {
   const soon = { [REQUEST.cleanupDeadline]: '1ms' };
-  const later = (milliseconds: number) => {
-    const now = Date.now();
-    jest.spyOn(Date, 'now').mockImplementation(() => now + milliseconds);
-  };
-  afterEach(() => {
-    jest.restoreAllMocks();
-  });
 
   test('the machine goes, and its entry is in quarantine', async () => {
     await pooled();
@@ -291,6 +288,15 @@ describe('after the deadline', () => {
     expect(status?.reserved).toBe(true);
     expect(status?.conditions).toContainEqual(expect.objectContaining({ type: 'Clean', status: 'False', reason: 'CleanupFailed' }));
     expect(world.events.all).toContainEqual(expect.objectContaining({ type: 'Warning', reason: 'CleanupDeadlineExceeded' }));
+  });
+
+  test('which an operator whose own clock runs ahead does not bring nearer', async () => {
+    await pooled();
+    await cleaned((call) => call.end(failed));
+    const now = Date.now();
+    jest.spyOn(Date, 'now').mockImplementation(() => now + 3 * 3_600_000);
+    expect((await run()).told).toMatchObject({ reason: 'CleanupFailed' });
+    expect(isGone()).toBe(false);
   });
 
   test('a host that nobody tried to clean yet is tried once', async () => {
@@ -323,7 +329,7 @@ describe('after the deadline', () => {
     await cleaned((call) => call.end(failed));
     later(600_001);
     const scope = world.scope();
-    const unpaused = new Date(Date.now() - 1_000).toISOString();
+    const unpaused = new Date(scope.now.getTime() - 1_000).toISOString();
     scope.status.conditions = [{ type: 'Paused', status: 'False', reason: 'NotPaused', message: '', lastTransitionTime: unpaused }];
     expect(await deletion.run(scope)).toMatchObject({ requeueAfter: expect.any(Number) as number });
     expect((await run()).result).toBe('gone');

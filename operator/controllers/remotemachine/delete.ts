@@ -96,7 +96,7 @@ export class Deletion {
 
   /** A cleanup that hangs holds the machine no longer than the deadline either; one that began late has as much time of its own. */
   async #underWay(scope: MachineScope, { message, since }: UnderWay, runID: string): Promise<DeletionResult> {
-    const left = Math.max(this.#left(scope, this.#deadline(scope)), since + this.#deadline(scope) - Date.now());
+    const left = Math.max(this.#left(scope, this.#deadline(scope)), since + this.#deadline(scope) - scope.now.getTime());
     if (left <= 0) {
       await this.#deps.tasks.abort(scope.task);
       return this.#letGo(scope, { reason: REASON.CleanupFailed, message: `The cleanup did not end: ${message}` }, runID);
@@ -137,13 +137,13 @@ export class Deletion {
   }
 
   /** Milliseconds until the machine is let go; Infinity: never. After a pause it has the whole time again. */
-  #left({ machine, status, entry }: MachineScope, deadline: number): number {
+  #left({ machine, status, entry, now }: MachineScope, deadline: number): number {
     const unpaused = [status, entry?.status].map((of) => {
       const paused = getCondition(of?.conditions, CONDITION.Paused);
-      if (paused?.status === 'True') return Date.now(); // its end is still to be told
+      if (paused?.status === 'True') return now.getTime(); // its end is still to be told
       return paused === undefined ? 0 : Date.parse(paused.lastTransitionTime);
     });
-    return Math.max(Date.parse(machine.metadata.deletionTimestamp ?? ''), ...unpaused) + deadline - Date.now();
+    return Math.max(Date.parse(machine.metadata.deletionTimestamp ?? ''), ...unpaused) + deadline - now.getTime();
   }
 
   #deadline({ machine }: MachineScope): number {

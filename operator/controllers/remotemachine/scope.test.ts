@@ -7,8 +7,7 @@ import { MachineScope } from './scope.ts';
 const scopeOf = (metadata: object = {}, status?: object): MachineScope =>
   new MachineScope(
     { metadata: { namespace: 'ns', name: 'm', uid: 'u', generation: 3, ...metadata }, ...(status && { status }) } as RemoteMachine,
-    new MemoryLogger(),
-    new AbortController().signal,
+    { log: new MemoryLogger(), signal: new AbortController().signal, now: new Date() },
   );
 const told = (scope: MachineScope, type: keyof typeof CONDITION) => {
   const { status, reason, message, observedGeneration } = scope.condition(type) ?? {};

@@ -30,13 +30,15 @@ export class MachineScope {
   status: MachineStatus;
   readonly log: Logger;
   readonly signal: AbortSignal;
-  readonly now = new Date();
+  /** The API server's time. */
+  readonly now: Date;
 
-  constructor(machine: RemoteMachine, log: Logger, signal: AbortSignal) {
+  constructor(machine: RemoteMachine, { log, signal, now }: { log: Logger; signal: AbortSignal; now: Date }) {
     this.machine = machine;
     this.status = structuredClone(machine.status ?? {});
     this.log = log;
     this.signal = signal;
+    this.now = now;
   }
 
   get uid(): string {

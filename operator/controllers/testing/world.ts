@@ -155,7 +155,7 @@ export class World {
   scope(name = 'm'): MachineScope {
     const machine = this.machines.get(NAMESPACE, name);
     if (machine === undefined) throw new Error(`there is no RemoteMachine ${name}`);
-    const scope = new MachineScope(machine, this.log, this.#stop.signal);
+    const scope = new MachineScope(machine, { log: this.log, signal: this.#stop.signal, now: this.deps.client.now() });
     scope.owner = this.owners.get(NAMESPACE, name);
     scope.cluster = this.clusters.get(NAMESPACE, 'c');
     scope.entry = this.deps.allocator.entryOf(machine);

@@ -117,6 +117,7 @@ export class Manager {
   #client(): Client {
     const unused = (): Promise<never> => Promise.reject(new Error('the pool only patches'));
     return {
+      now: () => new Date(),
       get: unused,
       create: unused,
       delete: unused,
