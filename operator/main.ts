@@ -133,7 +133,12 @@ function createControllers(
     settings: { ...flags, watchFilter },
     log,
   });
-  const ofEntry = new PooledRemoteMachineReconciler({ ...common, clusterResource: resources.clusters, watchFilter });
+  const ofEntry = new PooledRemoteMachineReconciler({
+    ...common,
+    clusterResource: resources.clusters,
+    watchFilter,
+    cleanupTimeout: flags.cleanupDeadline || Infinity,
+  });
   const ofCluster = new RemoteClusterReconciler({ client, remoteClusters, clusters, events, watchFilter });
   const controller = (name: string, reconciler: Reconciler): Controller =>
     new Controller({ name, reconciler, concurrency: flags.concurrency, log, metrics });

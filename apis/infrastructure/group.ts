@@ -16,7 +16,10 @@ export const ANNOTATION = {
   poolEntry: `${GROUP}/pool-entry`,
   /** RemoteMachine that named pool and address: the host that it asked for. The address in its spec may as well be its entry's. */
   requestedHost: `${GROUP}/requested-host`,
-  /** RemoteMachine: ID of the run that bootstraps it; the host's claim carries the same. */
+  /**
+   * RemoteMachine: ID of the run that bootstraps it; the host's claim carries the same. Entry, while a machine has it: that one's run,
+   * which a move or a restored backup leaves where status and UIDs are lost. See ADOPTED.
+   */
   runID: `${GROUP}/run-id`,
   /** RemoteMachine and entry: the SSH host key pinned at first contact, in OpenSSH's public key form. */
   hostKey: `${GROUP}/host-key`,
@@ -28,7 +31,7 @@ export const ANNOTATION = {
   adopted: `${GROUP}/adopted`,
 } as const;
 
-/** Begins the value of `quarantined` where another operator bootstrapped the host: there no claim says nothing. */
+/** Begins an entry's `run-id` and `quarantined` where another operator bootstrapped the host: there no claim says nothing. */
 export const ADOPTED = 'adopted/';
 
 /** Annotations that people write. */

@@ -1,6 +1,6 @@
 /** Bindings that come from elsewhere: of another operator, of before a move, or of an entry that is no more what it was. */
 import { CONDITION, REASON } from '../../apis/infrastructure/conditions.ts';
-import { ANNOTATION, ENTRY_FINALIZER } from '../../apis/infrastructure/group.ts';
+import { ANNOTATION, ENTRY_FINALIZER, PEER_MACHINE_FINALIZER } from '../../apis/infrastructure/group.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../apis/infrastructure/kinds.ts';
 import { POOLED_REMOTE_MACHINES } from '../../apis/infrastructure/resources.ts';
 import type { Reservation, ReserveOptions } from './allocator.ts';
@@ -73,11 +73,17 @@ describe("k0smotron's reservations", () => {
   });
 
   test('count as begun: such a machine does not go on to another host', async () => {
-    const side = await given(host('a', named), host('b'), machine('m', { spec: { pool: 'p', address: 'host-a' } }));
+    const begun = machine('m', { metadata: { finalizers: [PEER_MACHINE_FINALIZER] }, spec: { pool: 'p', address: 'host-a' } });
+    const side = await given(host('a', named), host('b'), begun);
     await reserve(side);
     const why = { ...CLEAN, type: CONDITION.Reachable, status: 'False' as const };
     expect(await side.allocator.moveOn(cached(side), OPTIONS, why)).toBeUndefined();
     expect(side.allocator.isUntouched(cached(side))).toBe(false);
+  });
+
+  test('are not those of a new machine that has the name of an old one', async () => {
+    const side = await given(host('a', named), host('b'), machine('m'));
+    expect(await reserve(side)).toMatchObject({ kind: 'reserved', entry: { metadata: { name: 'b' } } });
   });
 
   test('of a host in quarantine are not those of a new machine of the same name', async () => {

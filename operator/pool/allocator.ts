@@ -2,7 +2,7 @@
  * Binds machines to entries and frees them, in two guarded writes: the machine names the entry and takes over what belongs to it (which
  * survives a move, where status does not), then the entry's status names the machine, which decides who has it.
  */
-import { ANNOTATION, ENTRY_FINALIZER } from '../../apis/infrastructure/group.ts';
+import { ANNOTATION, ENTRY_FINALIZER, PEER_MACHINE_FINALIZER } from '../../apis/infrastructure/group.ts';
 import { CONDITION, REASON, type Reason } from '../../apis/infrastructure/conditions.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../apis/infrastructure/kinds.ts';
 import { POOLED_REMOTE_MACHINES, REMOTE_MACHINES } from '../../apis/infrastructure/resources.ts';
@@ -33,6 +33,8 @@ export interface ReserveOptions {
 export interface SettleOptions {
   /** Key that the host has shown. */
   hostKey?: string | undefined;
+  /** Of the machine that has it, see ANNOTATION.runID. */
+  run?: string | undefined;
   /** What else goes into the write (merge patch). */
   annotations?: Record<string, string | null>;
 }
@@ -130,8 +132,8 @@ export class Allocator {
    * Gives the entry back after a confirmed cleanup, if it still names the machine. `marks` are conditions written with it;
    * the annotation that the quarantine left and our finalizer go in a second write.
    */
-  async release(entry: PooledRemoteMachine, machine: RemoteMachine, marks: EntryMark[], hostKey?: string): Promise<void> {
-    if (names(entry, machine)) await this.free(entry, marks, { hostKey });
+  async release(entry: PooledRemoteMachine, machine: RemoteMachine, marks: EntryMark[], along: SettleOptions = {}): Promise<void> {
+    if (names(entry, machine)) await this.free(entry, marks, along);
     else await this.settle(entry);
   }
 
@@ -140,14 +142,17 @@ export class Allocator {
     await this.settle(await this.#writeStatus(entry, { reserved: false, marks }), along);
   }
 
-  /** Brings an entry's metadata in line with its status: finalizer while reserved, no quarantine once it is free, pinned host key. */
-  async settle(entry: PooledRemoteMachine, { hostKey, annotations: along }: SettleOptions = {}): Promise<PooledRemoteMachine> {
+  /** Brings an entry's metadata in line with its status: finalizer and run while reserved, no quarantine once it is free, pinned host key. */
+  async settle(entry: PooledRemoteMachine, { hostKey, run, annotations: along }: SettleOptions = {}): Promise<PooledRemoteMachine> {
     const finalizers = entry.metadata.finalizers ?? [];
     const reserved = entry.status?.reserved === true;
     const held = finalizers.includes(ENTRY_FINALIZER);
     const annotations: Record<string, string | null> = { ...along };
     if (!reserved && entry.metadata.annotations?.[ANNOTATION.quarantined] !== undefined) annotations[ANNOTATION.quarantined] = null;
     if (reserved && entry.metadata.annotations?.[ANNOTATION.abandonedRun] !== undefined) annotations[ANNOTATION.abandonedRun] = null;
+    const noted = entry.metadata.annotations?.[ANNOTATION.runID];
+    if (reserved ? run !== undefined && run !== noted : noted !== undefined)
+      annotations[ANNOTATION.runID] = reserved ? (run ?? null) : null;
     if (hostKey !== undefined && entry.spec !== undefined && pinsHostKey(entry.spec.machine))
       Object.assign(annotations, pinPatch(entry, hostKey));
     const wanted = reserved ? [...finalizers, ENTRY_FINALIZER] : finalizers.filter((f) => f !== ENTRY_FINALIZER);
@@ -208,9 +213,10 @@ export class Allocator {
 
   /** The entry whose status names the machine, which decides who has it: k0smotron's provider writes nothing else. */
   #holding(machine: RemoteMachine): PooledRemoteMachine | undefined {
-    const { namespace, name, uid } = machine.metadata;
-    const holders = [uid, `${namespace ?? ''}/${name}`];
-    return holders
+    const { namespace, name, uid, finalizers } = machine.metadata;
+    // By its name only one that was there when the reference was written: a new machine may have the name of an old one.
+    const isOld = machine.spec?.providerID !== undefined || finalizers?.includes(PEER_MACHINE_FINALIZER) === true;
+    return [uid, ...(isOld ? [`${namespace ?? ''}/${name}`] : [])]
       .flatMap((holder) => this.#entries.byIndex('holder', holder))
       .find(({ metadata }) => metadata.namespace === namespace && metadata.annotations?.[ANNOTATION.quarantined] === undefined);
   }

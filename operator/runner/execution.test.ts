@@ -143,13 +143,13 @@ describe('a host that another operator bootstrapped', () => {
   test('gets a claim, and is cleaned', async () => {
     const cleaned: string[] = [];
     const { executor, asked } = host({ ...free, ...clean(cleaned) });
-    expect(await executor.reclaim(ACCESS, isOurs, work(), adoption)).toMatchObject({ outcome: 'Clean', ran: true });
+    expect(await executor.reclaim(ACCESS, isOurs, work(), { adoption })).toMatchObject({ outcome: 'Clean', ran: true });
     expect([...asked, ...cleaned]).toEqual(['claim', 'close', 'clean']);
   });
 
   test('is left alone where nobody knows how', async () => {
     const { executor, asked } = host(free);
-    const unknown = { ...adoption, cleanup: undefined };
+    const unknown = { adoption: { ...adoption, cleanup: undefined } };
     expect(await executor.reclaim(ACCESS, isOurs, work(), unknown)).toMatchObject({ outcome: 'NoCleanupKnown' });
     expect(asked).toEqual(['close']);
   });
@@ -160,9 +160,26 @@ describe('a host that another operator bootstrapped', () => {
       inspect: () => Promise.resolve({ facts: {}, state: undefined, holder: claimant }),
       ...clean(cleaned),
     });
-    await executor.reclaim(ACCESS, isOurs, work(), adoption);
+    await executor.reclaim(ACCESS, isOurs, work(), { adoption });
     expect([...asked, ...cleaned]).toEqual(['close', 'clean']);
   });
+});
+
+test('a cleanup that has had its time is killed, and has failed', async () => {
+  const holder = { runID: 'r', machine: { namespace: 'n', name: 'm', uid: 'u' } };
+  const killed: string[] = [];
+  const { executor, asked } = host((signal) => ({
+    inspect: () => Promise.resolve({ facts: {}, state: undefined, holder }),
+    clean: (_runID: string, on: (event: FollowEvent) => void) => {
+      on({ kind: 'running', age: 0 });
+      on({ kind: 'command', name: 'cleanUpCommands[0]', at: STARTED, offset: 0 });
+      return new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error)));
+    },
+    kill: (runID: string) => Promise.resolve(void killed.push(runID)),
+  }));
+  const outcome = await executor.reclaim(ACCESS, () => true, work(), { timeout: 20 });
+  expect(outcome).toMatchObject({ outcome: 'Failed', command: 'cleanUpCommands[0]', message: 'did not end within 0 s and was killed' });
+  expect([...killed, ...asked]).toEqual(['r', 'close']);
 });
 
 describe('a run that has had its time', () => {

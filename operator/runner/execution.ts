@@ -79,6 +79,12 @@ export interface Adoption {
   cleanup: CleanupPlan | undefined;
 }
 
+export interface ReclaimOptions {
+  adoption?: Adoption | undefined;
+  /** Milliseconds from the start of the cleanup after which it is killed: it failed. */
+  timeout?: number;
+}
+
 /** A run can't be started without its data. */
 export class RunUnavailable extends Error {}
 
@@ -130,6 +136,29 @@ function listener({ onOutput }: BootstrapRequest, contact: Contact, deadline: De
   };
 }
 
+/** Cleans in the time that it has; what lives of it then is killed. */
+async function cleaned(
+  runID: string,
+  { runner, limited, work, timeout }: { runner: Runner; limited: (signal: AbortSignal) => Runner; work: Work; timeout: number },
+): Promise<CleanResult> {
+  const deadline = new Deadline(timeout);
+  let command = 'the cleanup';
+  try {
+    return await limited(AbortSignal.any([work.signal, deadline.signal])).clean(runID, (event) => {
+      if (event.kind === 'running') deadline.set(event.age);
+      if (event.kind !== 'command') return;
+      command = event.name;
+      work.report({ command, startedAt: event.at });
+    });
+  } catch (error) {
+    if (!deadline.signal.aborted || work.signal.aborted) throw error;
+  } finally {
+    deadline.clear();
+  }
+  await runner.kill(runID);
+  return { outcome: 'Failed', command, message: `did not end within ${Math.round(timeout / 1000)} s and was killed`, outputTail: '' };
+}
+
 export class Executor {
   readonly #dialer: Dialer;
   readonly #createRunner: RunnerFactory;
@@ -158,7 +187,12 @@ export class Executor {
    * Ends what lives of the run that has the host, if `isOurs` says that it is to go, cleans the host and confirms it; the host's
    * claim is gone where the outcome is Clean.
    */
-  async reclaim(access: HostAccess, isOurs: (holder: Claimant) => boolean, work: Work, adoption?: Adoption): Promise<ReclaimOutcome> {
+  async reclaim(
+    access: HostAccess,
+    isOurs: (holder: Claimant) => boolean,
+    work: Work,
+    { adoption, timeout = Infinity }: ReclaimOptions = {},
+  ): Promise<ReclaimOutcome> {
     return this.#connected(access, work.signal, async (connection) => {
       const { hostKey } = connection;
       const runner = this.#createRunner(connection, access.privilege, work.signal);
@@ -170,10 +204,8 @@ export class Executor {
       }
       if (holder === undefined) return { outcome: 'Clean', ran: false, hostKey };
       if (!isOurs(holder)) return { outcome: 'InUse', holder, hostKey };
-      const result = await runner.clean(holder.runID, (event) => {
-        if (event.kind === 'command') work.report({ command: event.name, startedAt: event.at });
-      });
-      return { ...result, hostKey };
+      const limited = (signal: AbortSignal): Runner => this.#createRunner(connection, access.privilege, signal);
+      return { ...(await cleaned(holder.runID, { runner, limited, work, timeout })), hostKey };
     });
   }
 

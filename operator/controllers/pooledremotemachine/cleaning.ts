@@ -5,6 +5,7 @@ import type { PooledRemoteMachine } from '../../../apis/infrastructure/kinds.ts'
 import { keyOf } from '../../../apis/meta.ts';
 import { getCondition } from '../../framework/conditions.ts';
 import type { Result } from '../../framework/types.ts';
+import type { EntryMark } from '../../pool/entry-status.ts';
 import { accepts, trustOf } from '../../pool/host-key-pins.ts';
 import type { ReclaimOutcome } from '../../runner/execution.ts';
 import { Attempts } from '../hosts/attempts.ts';
@@ -12,11 +13,9 @@ import { type About, claimedBy, type Failure, failureOf } from '../hosts/failure
 import { isLostWithNamespace } from '../hosts/namespace.ts';
 import { type HostOutcome, limitsOf, taskKey } from '../hosts/tasks.ts';
 import type { EntryDeps } from './deps.ts';
-import type { Due } from './due.ts';
+import type { Cleanup } from './due.ts';
 import { isHeld, serves } from './presence.ts';
 import { clean, notReachable, reachable, tell } from './status.ts';
-
-type Cleanup = Extract<Due, { kind: 'clean' }>;
 
 export class EntryCleaning {
   readonly #deps: EntryDeps;
@@ -47,8 +46,7 @@ export class EntryCleaning {
     const { uid, namespace = '' } = entry.metadata;
     const pending = this.#reads.pending(uid, versionOf(entry)) ?? this.#attempts.pending(uid, versionOf(entry));
     if (pending !== undefined) {
-      const { reason, message } = pending.failure;
-      await tell(this.#deps, entry, clean('False', reason, message));
+      await tell(this.#deps, entry, dirty(entry, pending.failure));
       return { requeueAfter: pending.wait };
     }
     try {
@@ -77,7 +75,7 @@ export class EntryCleaning {
     const access = await this.#deps.access.read(entry.metadata.namespace ?? '', spec, trustOf(undefined, entry), signal);
     this.#deps.tasks.ensure(key, id, limitsOf(spec), async (work): Promise<HostOutcome> => ({
       work: 'clean',
-      outcome: await this.#deps.executor.reclaim(access, cleanup.isOurs, work),
+      outcome: await this.#deps.executor.reclaim(access, cleanup.isOurs, work, { timeout: this.#deps.cleanupTimeout }),
     }));
     return true;
   }
@@ -108,9 +106,15 @@ export class EntryCleaning {
     // A Secret that can't be read says nothing of the host.
     const contact =
       attempts === this.#reads ? [] : { host: [reachable], access: [notReachable(failure)], data: [], api: [] }[failure.concerns];
-    await tell(this.#deps, entry, clean('False', failure.reason, failure.message), ...contact);
+    await tell(this.#deps, entry, dirty(entry, failure), ...contact);
     return { requeueAfter: wait };
   }
+}
+
+/** Why it is not clean. What the machine's deletion knew of the same failure, such as its output, stays to be read. */
+function dirty({ status }: PooledRemoteMachine, { reason, message }: Failure): EntryMark {
+  const told = getCondition(status?.conditions, CONDITION.Clean);
+  return clean('False', reason, told?.reason === reason && told.message.startsWith(message) ? told.message : message);
 }
 
 /** Why the host is not known to be clean; undefined: it is. */

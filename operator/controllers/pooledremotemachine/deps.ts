@@ -20,4 +20,6 @@ export interface EntryDeps {
   tasks: HostTasks;
   events: EventRecorder;
   watchFilter: string | undefined;
+  /** Longest time of one attempt to clean a host, ms. */
+  cleanupTimeout: number;
 }

@@ -9,16 +9,18 @@ import type { Cache } from '../../framework/types.ts';
 import { isUnsettled, type MachineCache } from '../../pool/indexes.ts';
 import type { Claimant } from '../../runner/types.ts';
 
+export interface Cleanup {
+  kind: 'clean';
+  /** Whose claim is to go from the host. */
+  isOurs: (holder: Claimant) => boolean;
+  /** Changes with what is to be cleaned. */
+  id: string;
+  /** Without a claim it is not known to be clean: another operator bootstrapped the host. */
+  isAdopted: boolean;
+}
+
 export type Due =
-  | {
-      kind: 'clean';
-      /** Whose claim is to go from the host. */
-      isOurs: (holder: Claimant) => boolean;
-      /** Changes with what is to be cleaned. */
-      id: string;
-      /** Without a claim it is not known to be clean: another operator bootstrapped the host. */
-      isAdopted: boolean;
-    }
+  | Cleanup
   /** Nobody may touch it for now. */
   | { kind: 'hold'; reason: Reason; message: string };
 
@@ -27,6 +29,8 @@ export function dueOf(entry: PooledRemoteMachine, machines: MachineCache, cluste
   const { annotations, namespace = '' } = entry.metadata;
   if (annotations?.[DELETE_FOR_MOVE_ANNOTATION] !== undefined || machines.byIndex('entry', keyOf(entry)).length > 0) return undefined;
   const ref = entry.status?.reserved === true ? entry.status.machineRef : undefined;
+  const noted = annotations?.[ANNOTATION.runID];
+  const wasAdopted = noted?.startsWith(ADOPTED) === true;
   const quarantined = annotations?.[ANNOTATION.quarantined];
   if (quarantined !== undefined) {
     const isAdopted = quarantined.startsWith(ADOPTED);
@@ -44,13 +48,15 @@ export function dueOf(entry: PooledRemoteMachine, machines: MachineCache, cluste
       const message = `RemoteMachine ${ref.namespace}/${ref.name}, which has the host, is gone without having cleaned it, and ${why}: nothing is done to the host`;
       return { kind: 'hold', reason: REASON.MachineAbsent, message };
     }
-    // Not by its name: a machine of another management cluster may have the same.
-    const isOurs = ({ machine: of }: Claimant): boolean => of.uid === ref.uid;
-    return { kind: 'clean', id: `machine ${ref.uid ?? ref.name}`, isOurs, isAdopted: ref.uid === undefined };
+    // Not by its name: a machine of another management cluster may have the same. By its run, as a claim has the UID from before a move;
+    // but what it runs by another entry is no leftover.
+    const isOurs = ({ runID, machine: of }: Claimant): boolean =>
+      (of.uid === ref.uid || runID === noted) && (machine === undefined || runID !== machine.metadata.annotations?.[ANNOTATION.runID]);
+    return { kind: 'clean', id: `machine ${ref.uid ?? ref.name}`, isOurs, isAdopted: ref.uid === undefined || wasAdopted };
   }
   if (isUnsettled(entry)) {
     const why = livesElsewhere(clusters, namespace, undefined);
-    if (why === undefined) return foreign;
+    if (why === undefined) return { ...foreign, isAdopted: wasAdopted };
     const message = `A machine had the host before the entry was moved or restored, no RemoteMachine names it yet, and ${why}: it is not handed out`;
     return { kind: 'hold', reason: REASON.ReservationUnknown, message };
   }
@@ -58,7 +64,7 @@ export function dueOf(entry: PooledRemoteMachine, machines: MachineCache, cluste
 }
 
 /** Somebody else's claim, which is waited out. */
-const foreign: Due = { kind: 'clean', id: 'foreign', isOurs: () => false, isAdopted: false };
+const foreign: Cleanup = { kind: 'clean', id: 'foreign', isOurs: () => false, isAdopted: false };
 
 /**
  * Why a machine that is merely absent may live on in another management cluster: clusterctl move pauses a Cluster, deletes its machines,

@@ -29,7 +29,8 @@ export async function forceRelease(deps: EntryDeps, entry: PooledRemoteMachine, 
     return;
   }
   await deps.tasks.abort(taskKey('entry', entry));
-  const run = annotations?.[ANNOTATION.quarantined]?.replace(ADOPTED, '') ?? ref?.uid;
+  const named = [ANNOTATION.quarantined, ANNOTATION.runID].map((key) => annotations?.[key]?.replace(ADOPTED, ''));
+  const run = named.find(Boolean) ?? ref?.uid;
   const isNoted = run === undefined || annotations?.[ANNOTATION.abandonedRun] === run;
   const noted = isNoted ? entry : await patch({ [ANNOTATION.abandonedRun]: run });
   const message = 'Given back by a person without a confirmed cleanup';

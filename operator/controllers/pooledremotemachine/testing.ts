@@ -74,7 +74,12 @@ export class EntryDriver {
 
   constructor(world: World, watchFilter?: string) {
     this.#world = world;
-    this.#reconciler = new PooledRemoteMachineReconciler({ ...world.deps, clusterResource: CLUSTERS, watchFilter });
+    this.#reconciler = new PooledRemoteMachineReconciler({
+      ...world.deps,
+      clusterResource: CLUSTERS,
+      watchFilter,
+      cleanupTimeout: 600_000,
+    });
     const on = this.#reconciler.watch({
       add: ({ namespace, name }) => void this.#woken.add(`${namespace}/${name}`),
       addAfter: () => undefined,

@@ -60,6 +60,19 @@ describe('after a move or a restore', () => {
 });
 
 describe('while a cleanup is waited for or runs', () => {
+  test('the output of the one that failed before stays to be read, and each attempt has its time', async () => {
+    const told = { ...condition('Clean', 'False', 'CleanupFailed'), message: 'c[0]: failed with exit code 1. Last output:\numount: busy' };
+    const name = { [ANNOTATION.quarantined]: RUN };
+    await create(entry('a', {}, { annotations: name }, { ...held('gone', 'c'), conditions: [told] }));
+    await driver.cleaned((call) => {
+      expect(call.timeout).toBe(600_000);
+      call.end(FAILED);
+    });
+    expect(driver.message('Clean')).toBe(told.message);
+    await driver.reconcile();
+    expect(driver.message('Clean')).toBe(told.message);
+  });
+
   test.each<[string, () => Promise<unknown>]>([
     ['runs', () => driver.started()],
     ['is tried again later', () => driver.cleaned((call) => call.end(FAILED))],

@@ -170,7 +170,8 @@ export class Bootstrap {
     if (replacesPin(scope, contact.hostKey)) await pinHostKey(this.#deps, scope, contact.hostKey);
     contacted(scope, contact.facts);
     // Of a run that lasts, which its status tells of: a restored entry tells by its finalizer that somebody has its host.
-    if (scope.machine.status?.bootstrap?.phase === 'Running') await this.#settleEntry(scope, { hostKey: contact.hostKey.publicKey });
+    if (scope.machine.status?.bootstrap?.phase === 'Running')
+      await this.#settleEntry(scope, { run: runID, hostKey: contact.hostKey.publicKey });
     scope.status.bootstrap = {
       runID,
       phase: startedAt === undefined ? 'Claimed' : 'Running',
@@ -211,7 +212,7 @@ export class Bootstrap {
       return undefined;
     }
     // The machine may go before anyone succeeds on the host, and its pin with it.
-    await this.#settleEntry(scope, { hostKey: hostKey.publicKey });
+    await this.#settleEntry(scope, { run: runID, hostKey: hostKey.publicKey });
     scope.fail(CONDITION.BootstrapExecSucceeded, { ...failure, terminal: true });
     return {};
   }

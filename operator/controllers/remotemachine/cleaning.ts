@@ -84,7 +84,7 @@ export class HostCleaning {
     const claimant = { runID, machine: { ...scope.name, uid: scope.uid } };
     const adoption = isAdopted(scope.machine, runID) ? { claimant, cleanup: cleanupOf(scope, spec) } : undefined;
     this.#deps.tasks.ensure(scope.task, id, limitsOf(spec), async (work): Promise<HostOutcome> => {
-      const outcome = await this.#deps.executor.reclaim(access, (holder) => holder.runID === runID, work, adoption);
+      const outcome = await this.#deps.executor.reclaim(access, (holder) => holder.runID === runID, work, { adoption });
       if (outcome.outcome !== 'Failed') return { work: 'clean', outcome };
       const outputTail = lastOutput(outcome.outputTail, await this.#outputFilter(scope, access, work.signal));
       return { work: 'clean', outcome: { ...outcome, outputTail } };

@@ -147,8 +147,10 @@ test.each([
   await pooled();
   if (status !== undefined) await world.patch(REMOTE_MACHINES, 'm', { status }, 'status');
   expect((await cleaned((call) => call.end({ ...clean, ran: false }))).result).toBe('gone');
-  const { conditions } = world.storedEntry('a').status ?? {};
-  expect(conditions).toContainEqual(expect.objectContaining({ type: 'Clean', status: 'True', reason, message }));
+  const { metadata, status: stored } = world.storedEntry('a');
+  expect(stored?.conditions).toContainEqual(expect.objectContaining({ type: 'Clean', status: 'True', reason, message }));
+  // A claim that was sent and comes late gives way to the next machine's.
+  expect(metadata.annotations).toMatchObject({ [ANNOTATION.abandonedRun]: RUN });
 });
 
 test('a paused entry keeps its host from being cleaned, also what is under way', async () => {

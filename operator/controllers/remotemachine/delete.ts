@@ -6,7 +6,7 @@ import type { PooledRemoteMachine, RemoteMachine } from '../../../apis/infrastru
 import { REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
 import { isNotFound, type Result } from '../../framework/types.ts';
 import { getCondition } from '../../framework/conditions.ts';
-import { names } from '../../pool/allocator.ts';
+import { names, type SettleOptions } from '../../pool/allocator.ts';
 import type { EntryMark } from '../../pool/entry-status.ts';
 import { newRunID } from '../../pool/machine-patch.ts';
 import { endpointOf } from '../../pool/identity.ts';
@@ -91,7 +91,9 @@ export class Deletion {
       const note = `The host key ${cleaning.hostKey.fingerprint} was accepted`;
       this.#deps.events.event(scope.machine, 'Normal', REASON.HostKeyAccepted, CONDITION.CleanedUp, note);
     }
-    return this.#finish(scope, [clean, reachable], cleaning.hostKey.publicKey);
+    // What was sent for a run of which nothing is there may still arrive: its claim is to give way to the next machine's.
+    const abandoned = cleaning.ran || cleaning.holder !== undefined ? {} : { annotations: { [ANNOTATION.abandonedRun]: runID } };
+    return this.#finish(scope, [clean, reachable], { hostKey: cleaning.hostKey.publicKey, ...abandoned });
   }
 
   /** A cleanup that hangs holds the machine no longer than the deadline either; one that began late has as much time of its own. */
@@ -150,9 +152,9 @@ export class Deletion {
     return (durationOf(machine.metadata.annotations?.[REQUEST.cleanupDeadline]) ?? this.#deps.settings.cleanupDeadline) || Infinity;
   }
 
-  async #finish(scope: MachineScope, marks: EntryMark[], hostKey?: string): Promise<DeletionResult> {
+  async #finish(scope: MachineScope, marks: EntryMark[], along: SettleOptions = {}): Promise<DeletionResult> {
     const { entry, machine } = scope;
-    if (entry !== undefined) await this.#deps.allocator.release(entry, machine, marks, hostKey);
+    if (entry !== undefined) await this.#deps.allocator.release(entry, machine, marks, along);
     const spec = hostSpecOf(machine.spec, entry);
     const what = marks[0]?.message ?? '';
     const host = spec === undefined ? 'it never had a host' : `host ${endpointOf(spec)}`;

@@ -1,7 +1,7 @@
 /** Phase: a machine whose bootstrap succeeded: what the contract reports, its entry and its Machine in line with it. No SSH. */
 import { isIP } from 'node:net';
 import { CONDITION, REASON } from '../../../apis/infrastructure/conditions.ts';
-import { ANNOTATION } from '../../../apis/infrastructure/group.ts';
+import { ADOPTED, ANNOTATION } from '../../../apis/infrastructure/group.ts';
 import type { PooledRemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import type { MachineAddress } from '../../../apis/infrastructure/status.ts';
 import { getCondition } from '../../framework/conditions.ts';
@@ -56,7 +56,8 @@ export async function settle(deps: MachineDeps, scope: MachineScope): Promise<vo
       marks.push({ type: CONDITION.Reachable, status: 'True', reason: REASON.Reachable, message: 'The last contact succeeded' });
     marks.push(...inUse(scope.entry));
     const marked = await deps.allocator.mark(scope.entry, host === undefined ? { marks } : { marks, host });
-    await deps.allocator.settle(marked, { hostKey: scope.machine.metadata.annotations?.[ANNOTATION.hostKey] });
+    const { annotations } = scope.machine.metadata;
+    await deps.allocator.settle(marked, { hostKey: annotations?.[ANNOTATION.hostKey], run: annotations?.[ANNOTATION.runID] ?? ADOPTED });
   }
   if (scope.entry !== undefined && scope.owner !== undefined) {
     const metadata = inherited(scope.entry.metadata, scope.owner.metadata);
