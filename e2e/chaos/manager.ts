@@ -7,8 +7,8 @@ import type { StartedEnvironment } from '../env/environment.ts';
 import type { Operator } from '../env/operator.ts';
 import type { Held } from './probe.ts';
 
-/** What wrote these lines would have had no answer to: a rejection or exception that nobody caught, or a failure without a name. */
-const BUG = /this is a bug/;
+/** In these lines it tells of a rejection or exception that nobody caught, or of an error that only code makes. */
+const BUG = /this is a bug|"name":"(?:Type|Reference|Range|Assertion)Error"/;
 const LEADS = /^leader_election_master_status\{.*\} 1$/m;
 
 export interface ManagerOptions {

@@ -26,8 +26,10 @@ export interface Place {
   pooled: boolean;
   host: Host;
   relay: Relay;
-  /** A fault that switches it off and on has it. */
+  /** A fault that may not meet another one on the host has it. */
   taken: boolean;
+  /** Names of the faults that befell the host so far. */
+  befell: Set<string>;
 }
 
 export interface World {
@@ -68,6 +70,7 @@ export async function createWorld(environment: StartedEnvironment, hosts: number
       host,
       relay: await Relay.start(host, address),
       taken: false,
+      befell: new Set<string>(),
     })),
   );
   const proxy = await ApiProxy.start(controlPlane);

@@ -1,75 +1,60 @@
-/** On the hosts. Those that are off or being restarted by another fault are left out. */
-import type { Fault } from './fault.ts';
+/** On the hosts, one of them at a time each. */
 import type { Place } from '../world.ts';
+import type { Fault, Mend } from './fault.ts';
 
 const STATE = '/var/lib/cluster-api-provider-remote';
 
-/** Does it to a host that no other fault has, and gives that back afterwards. */
-async function alone(place: Place, work: () => Promise<void>): Promise<void> {
-  if (place.taken || !place.host.running) return;
-  place.taken = true;
-  await work();
-  place.taken = false;
-}
-
-export const hostFaults: Fault[] = [
-  {
-    name: 'host rebooted',
-    lasts: 0,
-    begin: async ({ world, random }) => {
-      const place = random.of(world.places);
-      await alone(place, () => place.host.reboot());
-      return undefined;
-    },
-  },
-  {
-    name: 'host off',
-    lasts: 6_000,
-    begin: async ({ world, random }) => {
-      const place = random.of(world.places);
-      if (place.taken || !place.host.running) return undefined;
-      place.taken = true;
-      await place.host.powerCut();
+/** Befalls a host that no other one of these has; `work` returns what ends it, or nothing where it is over. */
+const hostFault = (name: string, lasts: number, work: (place: Place) => Promise<Mend | undefined>): Fault => ({
+  name,
+  lasts,
+  begin: async ({ world, random }) => {
+    const place = random.of(world.places);
+    if (place.taken) return undefined;
+    place.taken = true;
+    place.befell.add(name);
+    const mend = await work(place);
+    if (mend !== undefined)
       return async () => {
-        await place.host.start();
+        await mend();
         place.taken = false;
       };
-    },
+    place.taken = false;
+    return undefined;
   },
-  {
-    name: 'sshd restarted',
-    lasts: 0,
-    begin: async ({ world, random }) => {
-      const place = random.of(world.places);
-      await alone(place, async () => {
-        await place.host.stopSSHD();
-        await place.host.startSSHD();
-      });
-      return undefined;
-    },
-  },
-  {
-    name: 'disk full',
-    lasts: 4_000,
-    begin: async ({ world, random }) => {
-      const { host, taken } = random.of(world.places);
-      if (taken || !host.running) return undefined;
-      await host.exec('dd if=/dev/zero of=/var/full bs=64k 2>/dev/null; :');
-      return async () => {
-        if (host.running) await host.exec('rm -f /var/full');
-      };
-    },
-  },
-  {
-    name: 'read-only file system',
-    lasts: 4_000,
-    begin: async ({ world, random }) => {
-      const { host, taken } = random.of(world.places);
-      if (taken || !host.running) return undefined;
-      await host.exec(`mkdir -p ${STATE} && mount --bind ${STATE} ${STATE} && mount -o remount,bind,ro ${STATE}`);
-      return async () => {
-        if (host.running) await host.exec(`umount --lazy ${STATE}`);
-      };
-    },
-  },
+});
+
+/** What may lead to a machine's failure for good -> the faults that do so. */
+export const REASONS: Record<string, string[]> = {
+  BootstrapVanished: ['host rebooted', 'host off'],
+  BootstrapFailed: ['disk full', 'read-only file system'],
+  SentinelMissing: ['disk full'],
+};
+
+export const hostFaults: Fault[] = [
+  hostFault('host rebooted', 0, async ({ host }) => {
+    await host.reboot();
+    return undefined;
+  }),
+  hostFault('host off', 6_000, async ({ host }) => {
+    await host.powerCut();
+    return () => host.start();
+  }),
+  hostFault('sshd restarted', 0, async ({ host }) => {
+    await host.stopSSHD();
+    await host.startSSHD();
+    return undefined;
+  }),
+  hostFault('disk full', 4_000, async ({ host }) => {
+    await host.exec('dd if=/dev/zero of=/var/full bs=64k 2>/dev/null; :');
+    return async () => {
+      await host.exec('rm -f /var/full');
+    };
+  }),
+  hostFault('read-only file system', 4_000, async ({ host }) => {
+    await host.exec(`mkdir -p ${STATE} && mount --bind ${STATE} ${STATE} && mount -o remount,bind,ro ${STATE}`);
+    return async () => {
+      await host.exec(`umount --lazy ${STATE}`);
+    };
+  }),
 ];
