@@ -183,9 +183,9 @@ const failures: [string, CleanupPlan, object][] = [
   [
     'a command that must not fail',
     cleanupOf(['echo busy; exit 4', 'echo not reached']),
-    { command: 'cleanUpCommands[0]', message: 'cleanUpCommands[0] failed with exit code 4', outputTail: 'busy\n' },
+    { command: 'cleanUpCommands[0]', message: 'failed with exit code 4', outputTail: 'busy\n' },
   ],
-  ['a check', cleanupOf([], ['true', 'echo left; false']), { command: 'check 1', message: 'does not hold: check 1', outputTail: 'left\n' }],
+  ['a check', cleanupOf([], ['true', 'echo left; false']), { command: 'check 1', message: 'does not hold', outputTail: 'left\n' }],
 ];
 test.each(failures)('%s fails the cleanup, keeps the claim, and may be tried again', async (_, cleanup, expected) => {
   await using host = new LocalHost();

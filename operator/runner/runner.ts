@@ -249,16 +249,11 @@ function failure(state: RunState, kind: string): CleanResult {
   switch (state.phase) {
     case 'Finished': {
       const command = state.command ?? '';
-      const message = kind === 'check' ? `does not hold: ${command}` : `${command} failed with exit code ${state.exitCode}`;
+      const message = kind === 'check' ? 'does not hold' : `failed with exit code ${state.exitCode}`;
       return { outcome: 'Failed', command, message, outputTail: state.outputTail };
     }
     case 'Vanished':
-      return {
-        outcome: 'Failed',
-        command: state.command,
-        message: `the cleanup was cut off in ${state.command}`,
-        outputTail: state.outputTail,
-      };
+      return { outcome: 'Failed', command: state.command, message: 'the cleanup was cut off', outputTail: state.outputTail };
     default:
       return { outcome: 'Failed', command: '', message: 'the cleanup was not started', outputTail: '' };
   }

@@ -90,7 +90,7 @@ export interface Runner {
 export type CleanResult =
   /** The claim is gone, or the host never had one of this run. */
   | { outcome: 'Clean'; ran: boolean }
-  /** A command or a check failed; message names it, outputTail its last lines. The claim stays. */
+  /** A command or a check failed, or none was come to (its name is empty); message says how, outputTail its last lines. The claim stays. */
   | { outcome: 'Failed'; command: string; message: string; outputTail: string }
   /** Claimed and started, and the claim holds no cleanup plan. The claim stays. */
   | { outcome: 'NoCleanupKnown' };

@@ -8,9 +8,10 @@ import type { Result } from '../../framework/types.ts';
 import { accepts, trustOf } from '../../pool/host-key-pins.ts';
 import type { ReclaimOutcome } from '../../runner/execution.ts';
 import { Attempts } from '../hosts/attempts.ts';
-import { type About, claimedBy, type Failure, failureOf } from '../hosts/failure.ts';
+import { type About, claimedBy, failedCleanup, type Failure, failureOf } from '../hosts/failure.ts';
 import { isLostWithNamespace } from '../hosts/namespace.ts';
 import { type HostOutcome, limitsOf, taskKey } from '../hosts/tasks.ts';
+import { LAST_OUTPUT } from '../remotemachine/run-failure.ts';
 import type { EntryDeps } from './deps.ts';
 import type { Due } from './due.ts';
 import { isHeld, serves } from './presence.ts';
@@ -103,7 +104,8 @@ export class EntryCleaning {
     return undefined;
   }
 
-  async #later(entry: PooledRemoteMachine, failure: Failure, attempts = this.#attempts): Promise<Result> {
+  async #later(entry: PooledRemoteMachine, cause: Failure, attempts = this.#attempts): Promise<Result> {
+    const failure = { ...cause, message: withOutput(entry, cause) };
     const { wait } = attempts.failed(entry.metadata.uid, versionOf(entry), failure);
     // A Secret that can't be read says nothing of the host.
     const contact =
@@ -125,10 +127,16 @@ function unclean(outcome: ReclaimOutcome, isAdopted: boolean): { reason: Reason;
     case 'NoCleanupKnown':
       return { reason: REASON.NoCleanupKnown, message: 'Something ran on the host and nothing says how to clean it' };
     case 'Failed':
-      return { reason: REASON.CleanupFailed, message: `${outcome.command}: ${outcome.message}` };
+      return { reason: REASON.CleanupFailed, message: failedCleanup(outcome) };
     case 'InUse':
       return { reason: REASON.HostInUse, message: claimedBy(outcome.holder) };
   }
+}
+
+/** Only the machine, while it was there, knew what is secret of the output, and told the rest: where the same fails again, that stays. */
+function withOutput({ status }: PooledRemoteMachine, { reason, message }: Failure): string {
+  const told = getCondition(status?.conditions, CONDITION.Clean);
+  return told?.status === 'False' && told.reason === reason && told.message.startsWith(message + LAST_OUTPUT) ? told.message : message;
 }
 
 const aboutOf = ({ metadata, spec }: PooledRemoteMachine): About => ({ namespace: metadata.namespace ?? '', spec: spec?.machine });

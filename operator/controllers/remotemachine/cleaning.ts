@@ -10,7 +10,7 @@ import { ANNOTATION, PEER_MACHINE_FINALIZER } from '../../../apis/infrastructure
 import type { RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import { type AccessResult, cleanUpCommandsOf, type HostSpec, hostSpecOf } from '../hosts/access.ts';
 import type { Attempts } from '../hosts/attempts.ts';
-import { failureOf } from '../hosts/failure.ts';
+import { failedCleanup, failureOf } from '../hosts/failure.ts';
 import { type HostOutcome, limitsOf } from '../hosts/tasks.ts';
 import { ifValid, outputFilter, planFor, readBootstrapData } from './bootstrap-data.ts';
 import type { MachineDeps } from './deps.ts';
@@ -134,7 +134,7 @@ export function cleanupOf(scope: MachineScope, spec: HostSpec): CleanupPlan | un
 
 function unclean(outcome: Extract<ReclaimOutcome, { outcome: 'Failed' | 'NoCleanupKnown' }>): { reason: Reason; message: string } {
   if (outcome.outcome === 'Failed') {
-    return { reason: REASON.CleanupFailed, message: `${outcome.command}: ${outcome.message}${outcome.outputTail}` };
+    return { reason: REASON.CleanupFailed, message: failedCleanup(outcome) + outcome.outputTail };
   }
   const message =
     'Something ran on the host and nothing says how to clean it: clean it by hand, and remove /var/lib/cluster-api-provider-remote/claim there';
