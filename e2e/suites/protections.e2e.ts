@@ -156,6 +156,23 @@ sideBySide({
     await heldBy(host, 'untidy', 'heir');
   },
 
+  'cleanUpCommands that are corrected in the entry are those that run when its machine is deleted': async () => {
+    const { client } = environment();
+    const [host] = await place('corrected', 1, { cleanUpCommands: [...cleanUpCommands, 'no-such-command'] });
+    await ask('mistaken', 'corrected');
+    await reports.ready('mistaken');
+    await remove('mistaken');
+    const says = ['cleanUpCommands[1]: failed with exit code 127. Last output:', 'no-such-command: not found'];
+    await reports.expect('mistaken', { type: 'CleanedUp', reason: 'CleanupFailed', says, ready: 'Unknown' });
+    const tries = (await historyOf(host)).length;
+    await client.patch(entry('corrected-0'), { spec: { machine: { cleanUpCommands: ['touch /root/corrected'] } } });
+    await client.waitForGone(machine('mistaken'));
+    await client.waitFor<Entry>(entry('corrected-0'), isFree);
+    expect(await isCleaned(host)).toBe(true);
+    expect(await host.exists('/root/corrected')).toBe(true);
+    expect((await historyOf(host)).length).toBeLessThanOrEqual(tries + 1);
+  },
+
   'commands that all succeed are not enough: what must be gone is looked for on the host': async () => {
     const { client } = environment();
     const [host] = await place('checked', 1, {});

@@ -73,10 +73,11 @@ export interface Work {
   report(progress: Progress): void;
 }
 
-/** A host that another operator bootstrapped for a machine, and that has no claim: what is needed to make one before it is cleaned. */
-export interface Adoption {
-  claimant: Claimant;
-  cleanup: CleanupPlan | undefined;
+export interface Reclaim {
+  /** As the objects say by now; not set: as the claim says. */
+  cleanup?: CleanupPlan | undefined;
+  /** For whom another operator bootstrapped the host: where it has no claim, one is made before it is cleaned. */
+  adopts?: Claimant | undefined;
 }
 
 /** A run can't be started without its data. */
@@ -158,21 +159,27 @@ export class Executor {
    * Ends what lives of the run that has the host, if `isOurs` says that it is to go, cleans the host and confirms it; the host's
    * claim is gone where the outcome is Clean.
    */
-  async reclaim(access: HostAccess, isOurs: (holder: Claimant) => boolean, work: Work, adoption?: Adoption): Promise<ReclaimOutcome> {
+  async reclaim(
+    access: HostAccess,
+    isOurs: (holder: Claimant) => boolean,
+    work: Work,
+    { cleanup, adopts }: Reclaim = {},
+  ): Promise<ReclaimOutcome> {
     return this.#connected(access, work.signal, async (connection) => {
       const { hostKey } = connection;
       const runner = this.#createRunner(connection, access.privilege, work.signal);
       let { holder } = await runner.inspect('');
-      if (holder === undefined && adoption !== undefined) {
-        if (adoption.cleanup === undefined) return { outcome: 'NoCleanupKnown', hostKey };
-        await runner.claim(adoption.claimant, adoption.cleanup, { begun: true });
-        holder = adoption.claimant;
+      if (holder === undefined && adopts !== undefined) {
+        if (cleanup === undefined) return { outcome: 'NoCleanupKnown', hostKey };
+        await runner.claim(adopts, cleanup, { begun: true });
+        holder = adopts;
       }
       if (holder === undefined) return { outcome: 'Clean', ran: false, hostKey };
       if (!isOurs(holder)) return { outcome: 'InUse', holder, hostKey };
-      const result = await runner.clean(holder.runID, (event) => {
+      const on = (event: FollowEvent): void => {
         if (event.kind === 'command') work.report({ command: event.name, startedAt: event.at });
-      });
+      };
+      const result = await runner.clean(holder.runID, on, cleanup);
       return { ...result, hostKey };
     });
   }

@@ -56,6 +56,8 @@ greet() { # tells those who wait for the start
 
 give_way() { # another process has started the job, or the job may not be started any more
   [ -e "$home/started" ] || greet "$words"
+  # Made by this one after the job was over and tidied.
+  [ ! -e "$home/succeeded" ] || [ -s "$home/output" ] || rm -f "$home/output"
   rm -rf "$home/started.$$" "$here"
   exit 0
 }

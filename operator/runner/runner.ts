@@ -110,8 +110,19 @@ class ShellRunner implements Runner {
     await this.#ask({ verb: 'tidy', args: [runID] });
   }
 
-  async clean(runID: string, on: (event: FollowEvent) => void): Promise<CleanResult> {
-    const lines = await this.#ask({ verb: 'clean', args: [runID], uploads: [this.#program()], waits: true });
+  async clean(runID: string, on: (event: FollowEvent) => void, cleanup?: CleanupPlan): Promise<CleanResult> {
+    try {
+      return await this.#clean(runID, on, cleanup);
+    } catch (error) {
+      // Another manager has confirmed its own meanwhile.
+      if (error instanceof RunnerError && error.reason === 'ClaimLost') return { outcome: 'Clean', ran: false };
+      throw error;
+    }
+  }
+
+  async #clean(runID: string, on: (event: FollowEvent) => void, cleanup: CleanupPlan | undefined): Promise<CleanResult> {
+    const uploads = [...(cleanup === undefined ? [] : cleanupFiles(cleanup)), this.#program()];
+    const lines = await this.#ask({ verb: 'clean', args: [runID, cleanup === undefined ? 'no' : 'yes'], uploads, waits: true });
     const [answer = '', job = ''] = (lines.find(([key]) => key === 'clean')?.[1] ?? '').split(' ');
     switch (answer) {
       case 'absent':

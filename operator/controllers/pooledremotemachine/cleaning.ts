@@ -3,10 +3,12 @@ import { CONDITION, REASON, type Reason } from '../../../apis/infrastructure/con
 import { REQUEST } from '../../../apis/infrastructure/group.ts';
 import type { PooledRemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import { keyOf } from '../../../apis/meta.ts';
+import { planCleanup } from '../../cleanup/planner.ts';
 import { getCondition } from '../../framework/conditions.ts';
 import type { Result } from '../../framework/types.ts';
 import { accepts, trustOf } from '../../pool/host-key-pins.ts';
 import type { ReclaimOutcome } from '../../runner/execution.ts';
+import { cleanUpCommandsOf } from '../hosts/access.ts';
 import { Attempts } from '../hosts/attempts.ts';
 import { type About, claimedBy, failedCleanup, type Failure, failureOf } from '../hosts/failure.ts';
 import { isLostWithNamespace } from '../hosts/namespace.ts';
@@ -76,9 +78,11 @@ export class EntryCleaning {
     if (entry.spec === undefined || (await serves(this.#deps, entry, signal)) || (await isHeld(this.#deps, entry, signal))) return false;
     const spec = entry.spec.machine;
     const access = await this.#deps.access.read(entry.metadata.namespace ?? '', spec, trustOf(undefined, entry), signal);
+    const commands = cleanUpCommandsOf(spec);
+    const how = { cleanup: commands && planCleanup({ commands }) };
     this.#deps.tasks.ensure(key, id, limitsOf(spec), async (work): Promise<HostOutcome> => ({
       work: 'clean',
-      outcome: await this.#deps.executor.reclaim(access, cleanup.isOurs, work),
+      outcome: await this.#deps.executor.reclaim(access, cleanup.isOurs, work, how),
     }));
     return true;
   }
@@ -125,7 +129,11 @@ function unclean(outcome: ReclaimOutcome, isAdopted: boolean): { reason: Reason;
       return { reason: REASON.NoCleanupKnown, message };
     }
     case 'NoCleanupKnown':
-      return { reason: REASON.NoCleanupKnown, message: 'Something ran on the host and nothing says how to clean it' };
+      return {
+        reason: REASON.NoCleanupKnown,
+        message:
+          'Something ran on the host and nothing says how to clean it: set cleanUpCommands, or clean it by hand and annotate release=force',
+      };
     case 'Failed':
       return { reason: REASON.CleanupFailed, message: failedCleanup(outcome) };
     case 'InUse':

@@ -136,8 +136,10 @@ describe('a host that is not clean', () => {
   test('is tried at once where a person mends the spec', async () => {
     await create(quarantined());
     await driver.cleaned((call) => call.fail(new SSHError('AuthenticationFailed', '', 'no')));
-    await world.patch(POOLED_REMOTE_MACHINES, 'a', { spec: { machine: { user: 'admin' } } });
-    expect((await driver.started()).access.target.user).toBe('admin');
+    await world.patch(POOLED_REMOTE_MACHINES, 'a', { spec: { machine: { user: 'admin', cleanUpCommands: ['mended'] } } });
+    const { access, how } = await driver.started();
+    expect(access.target.user).toBe('admin');
+    expect(how.cleanup?.commands).toEqual([{ name: 'cleanUpCommands[0]', script: 'mended', mayFail: false }]);
   });
 });
 
