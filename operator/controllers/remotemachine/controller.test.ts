@@ -69,6 +69,21 @@ describe('before a host is taken', () => {
   });
 });
 
+test('a machine that waits is woken by what it waits for, and by no timer whose backoff grows meanwhile', async () => {
+  const configRef = { kind: 'KubeadmConfig', name: 'k', apiGroup: 'bootstrap.cluster.x-k8s.io' };
+  const stages: [string, Parameters<World['create']>[0]][] = [
+    ['WaitingForOwnerMachine', machine({ pool: 'p' })],
+    ['WaitingForCluster', owner({ bootstrap: { configRef } })],
+    ['NoSuchPool', cluster()],
+    ['WaitingForBootstrapData', entry('a')],
+  ];
+  for (const [reason, next] of stages) {
+    await world.create(next);
+    expect(await told('Ready')).toEqual({ Ready: `Unknown ${reason}` });
+    expect(await reconcile()).toEqual({});
+  }
+});
+
 describe('paused', () => {
   test.each([
     ['by its annotation', { 'cluster.x-k8s.io/paused': '' }, {}],
