@@ -61,6 +61,20 @@ test('troubleshooting speaks of reasons, conditions and kinds that exist', () =>
     expect([...known]).toContain(name);
 });
 
+test('every test that is named as showing something exists', () => {
+  const page = 'docs/protections.md';
+  const named = [...read(page).matchAll(/\]\((\S+\.ts)\) "([^"]+)"/g)];
+  const rows = read(page)
+    .split('\n')
+    .filter((line) => /^\| (?!---|What can)/.test(line));
+  expect(rows.filter((row) => !named.some(([, , title = '']) => row.includes(`"${title}"`)))).toEqual([]);
+  for (const [, file = '', title = ''] of named) {
+    const source = read(path.join(path.dirname(page), file));
+    const isThere = ["'", '"', '`'].some((mark) => source.includes(mark + title + mark));
+    expect({ file, title, isThere }).toEqual({ file, title, isThere: true });
+  }
+});
+
 test('every decision is numbered once, in its file and its title', () => {
   const numbers = readdirSync(path.join(root, 'docs/adr'))
     .sort()

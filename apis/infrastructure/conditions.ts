@@ -238,7 +238,7 @@ const reasons = {
   NoCleanupKnown: {
     means: 'Something ran on the host and nothing says how to clean it.',
     action:
-      'Clean the host by hand and remove /var/lib/cluster-api-provider-remote/claim there, or annotate the entry infrastructure.cluster.x-k8s.io/release=force; set cleanUpCommands on machines to come.',
+      'Set cleanUpCommands on the entry, or on a machine that names its host. Or clean the host by hand and remove /var/lib/cluster-api-provider-remote/claim there, or annotate the entry infrastructure.cluster.x-k8s.io/release=force.',
   },
   Quarantined: { means: 'The host may be dirty and is not handed out.', action: 'See the condition Clean of the entry.' },
   ReleaseForced: { means: 'A person gave the entry back without a confirmed cleanup.' },

@@ -135,6 +135,13 @@ export class Client {
     await this.rest.call(propagationPolicy === undefined ? call : { ...call, body: { propagationPolicy } }).catch(ignoreNotFound);
   }
 
+  /** Deletes an object and takes all finalizers off it, as people do who can't wait. */
+  async deleteByForce(reference: NamedReference): Promise<void> {
+    await this.delete(reference);
+    await this.patch(reference, { metadata: { finalizers: null } }).catch(ignoreNotFound);
+    await this.waitForGone(reference);
+  }
+
   /**
    * Waits, by a watch, until the object satisfies `predicate`, and returns it. At the time-out the error shows what it was like last.
    * @param timeout in milliseconds.

@@ -170,26 +170,26 @@ runcmd:
   sideBySide({
     'a command that fails': () => failsWith('fails', {}, 'runcmd[1]'),
     'a command of a script that fails': () => failsWith('script', { commandsAsScript: true }, 'runcmd'),
-    'a command that hangs': async () => {
+    'a command that hangs is killed when its time is over': async () => {
       const host = await start('hangs', counting(['sleep 4711 & sleep 4711']), {}, { 'bootstrap-timeout': '3s' });
       await failed('hangs', 'BootstrapTimedOut', 'runcmd[1] did not end in time and was killed');
       expect((await host.exec('pgrep -f "sleep 471[1]"')).stdout).toBe('');
     },
-    'a run that does not write the sentinel it speaks of': async () => {
+    'a run that does not write the sentinel it speaks of has failed': async () => {
       await start('no-sentinel', counting(['exit 0']));
       await failed('no-sentinel', 'SentinelMissing', '/run/cluster-api/bootstrap-success.complete was not written');
     },
-    'a shell that is killed': async () => {
+    'a shell that is killed is a failure of its command': async () => {
       await start('killed-shell', counting(['kill -9 $$']));
       await failed('killed-shell', 'BootstrapFailed', 'runcmd[1]', 'exit code 137');
     },
-    'a run that is killed': async () => {
+    'a run that is killed has vanished, and does not begin again': async () => {
       const suicide = `read -r pid _ <"$(echo ${CLAIM}/run.*/bootstrap/started)"; kill -9 "$pid"; sleep 300`;
       const host = await start('killed-run', counting([suicide]));
       await failed('killed-run', 'BootstrapVanished', 'gone during runcmd[1]', 'killed');
       expect(await runsOf(host)).toBe(1);
     },
-    'a claim of somebody else': async () => {
+    'a host with the claim of somebody else runs nothing, and whose it is is told': async () => {
       const { client, createHost } = environment();
       const host = await createHost();
       const files = { run: 'other-run', namespace: 'elsewhere', name: 'other', uid: '4711' };

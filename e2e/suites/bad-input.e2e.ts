@@ -309,7 +309,7 @@ describe('which host', () => {
       await client.waitForGone(machine('rival-a'));
       await goesOn('rival-b', host);
     },
-    'a provision job': async () => {
+    'a provision job is refused, and the machine goes on without it': async () => {
       const host = await withPoolKey();
       await create('job', host, { provisionJob: { sshCommand: 'ssh' } });
       await reports.expect('job', reserved('False', 'ProvisionJobNotSupported', 'spec.provisionJob', 'remove it', 'sshKeyRef'));

@@ -109,7 +109,7 @@ sideBySide({
     ]),
   ),
 
-  'connections that are cut while the run is followed': async () => {
+  'connections that are cut while the run is followed are made again, and it is followed to its end': async () => {
     const { host, relay } = await running('followed');
     relay.cut();
     await letGo(host, RUN);
@@ -127,7 +127,7 @@ sideBySide({
     await goneAfterOneCleanup('cleaned', host);
   },
 
-  '300 ms of latency and a tenth of all packets lost': async () => {
+  '300 ms of latency and a tenth of all packets lost: one run, and one cleanup': async () => {
     const { host, relay } = await place('slow');
     relay.delay = 300;
     await host.loseIncoming(10);
@@ -148,7 +148,7 @@ sideBySide({
     await readyAfterOneRun('silent', host);
   },
 
-  'sshd that is restarted in the middle of a run': async () => {
+  'sshd that is restarted in the middle of a run, which goes on': async () => {
     const { host } = await running('restarted');
     await host.stopSSHD();
     await host.startSSHD();
@@ -182,7 +182,7 @@ sideBySide({
     await goneAfterOneCleanup('filled', host);
   },
 
-  'a read-only file system': async () => {
+  'a read-only file system: the words of the system, and the run begins once it can be written': async () => {
     const { host } = await place('readonly');
     await host.exec(`mkdir -p ${STATE} && mount --bind ${STATE} ${STATE} && mount -o remount,bind,ro ${STATE}`);
     await ask('readonly', []);

@@ -4,16 +4,19 @@ import type { Host } from '../env/hosts.ts';
 import { loginsOf } from '../fixtures/hosts.ts';
 import { Objects, PREFIX } from '../fixtures/objects.ts';
 import { cleanUpCommands, conditionOf, type Entry, historic, historyOf, isCleaned, isFree } from '../fixtures/pool.ts';
+import { Reports } from '../fixtures/reports.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
 
 const environment = sharedEnvironment('lifecycle');
 let objects: Objects;
+let reports: Reports;
 let hosts: Host[];
 
 beforeAll(async () => {
   const { client, namespace, createHosts, startOperator } = environment();
   objects = new Objects(namespace);
-  [hosts] = await Promise.all([createHosts(8), startOperator({ namespace, args: ['-v', '2'] })]);
+  reports = new Reports(client, objects);
+  [hosts] = await Promise.all([createHosts(9), startOperator({ namespace, args: ['-v', '2'] })]);
   await client.apply(objects.sshKey('pool-key', host(0)));
 });
 
@@ -36,25 +39,8 @@ const pooled = (name: string, cluster: string, pool: string, metadata: object = 
   objects.machine(name, cluster),
 ];
 
-/** Deletes an object and takes all finalizers off it, as people do who can't wait. */
-async function force(reference: NamedReference): Promise<void> {
-  const { client } = environment();
-  await client.delete(reference);
-  if ((await client.find(reference)) !== undefined) await client.patch(reference, { metadata: { finalizers: null } });
-  await client.waitForGone(reference);
-}
-
 const setPaused = (cluster: string, paused: boolean) =>
   environment().client.patch(objects.clusterRef('Cluster', cluster), { spec: { paused } });
-
-/** Waits for the status of another object, made after everything before: the operator has looked at that too. */
-async function operatorHasSeen(what: string): Promise<void> {
-  const { client } = environment();
-  const name = `after-${what}`;
-  await client.apply(objects.remoteMachine(name, { pool: 'none' }));
-  await client.waitFor(machine(name), reasonOf('HostReserved', 'WaitingForOwnerMachine'));
-  await client.delete(machine(name));
-}
 
 test('a RemoteCluster with nothing in its spec is ready', async () => {
   const { client } = environment();
@@ -96,7 +82,7 @@ describe('paused', () => {
 
     await client.apply(objects.entry('few-1', 'few', host(1), { cleanUpCommands }));
     await client.waitForCondition(entry('few-1'), 'Ready');
-    await operatorHasSeen('few-1');
+    await reports.operatorHasSeen('few-1');
     expect(await loginsOf(host(1))).toBe(0);
     await setPaused('halted', false);
     await client.waitForCondition(machine('first'), 'Ready');
@@ -117,7 +103,7 @@ describe('paused', () => {
     await client.waitForCondition(machine(name), 'Paused');
     const logins = await loginsOf(place);
     await client.delete(machine(name));
-    await operatorHasSeen(name);
+    await reports.operatorHasSeen(name);
     expect(await loginsOf(place)).toBe(logins);
     expect(await isCleaned(place)).toBe(false);
     await set(false);
@@ -148,14 +134,22 @@ describe('deleted', () => {
     'with its Cluster gone before': async (name) => {
       await setPaused(name, true);
       await environment().client.waitForCondition(machine(name), 'Paused');
-      await force(cluster(name));
+      await environment().client.deleteByForce(cluster(name));
       await environment().client.delete(machine(name));
     },
     'with its Machine gone before': async (name) => {
       await setPaused(name, true);
       await environment().client.waitForCondition(machine(name), 'Paused');
-      await force(capiMachine(name));
+      await environment().client.deleteByForce(capiMachine(name));
       await setPaused(name, false);
+    },
+    'with its Machine, its Cluster and its bootstrap Secret gone before': async (name) => {
+      const { client } = environment();
+      await setPaused(name, true);
+      await client.waitForCondition(machine(name), 'Paused');
+      await client.delete(secret(name));
+      await client.deleteByForce(capiMachine(name));
+      await client.deleteByForce(cluster(name));
     },
     'with its bootstrap Secret gone before': async (name) => {
       await environment().client.delete(secret(name));

@@ -111,36 +111,41 @@ test('a claim that was never started is only removed, and nothing starts any mor
   expect(existsSync(host.claim())).toBe(false);
 });
 
+/** Something that waits in the middle of an upload until it may go on. */
+async function stalled<T>(
+  host: LocalHost,
+  begin: (slowly: (signal: AbortSignal) => Runner) => Promise<T>,
+): Promise<{ work: Promise<PromiseSettledResult<T>[]>; goOn: () => void }> {
+  const slow = host.path('slow');
+  const gate = join(slow, 'gate');
+  mkdirSync(slow);
+  execFileSync('mkfifo', [gate]);
+  writeFileSync(join(slow, 'base64'), `#!/bin/sh\n: >${slow}/reached; read x <${gate}; exec /usr/bin/base64 "$@"\n`, { mode: 0o755 });
+  const factory = runnerFactory({ ...host.paths, path: `${slow}:${host.paths.path}` });
+  const work = Promise.allSettled([begin((signal) => factory(host.connect(), 'plain', signal))]);
+  await until(() => existsSync(join(slow, 'reached')), 'the upload');
+  return {
+    work,
+    goOn: () => {
+      writeFileSync(join(slow, 'base64'), '#!/bin/sh\nexec /usr/bin/base64 "$@"\n');
+      writeFileSync(gate, 'go\n');
+    },
+  };
+}
+
 describe('a start that is overtaken by a release', () => {
   const OTHER = `${RUN}1`;
 
-  /** A host whose uploads wait, and a start of the run that waits in one. */
-  async function started(host: LocalHost): Promise<{ start: Promise<PromiseSettledResult<void>[]>; goOn: () => void }> {
-    const slow = host.path('slow');
-    const gate = join(slow, 'gate');
-    mkdirSync(slow);
-    execFileSync('mkfifo', [gate]);
-    writeFileSync(join(slow, 'base64'), `#!/bin/sh\n: >${slow}/reached; read x <${gate}; exec /usr/bin/base64 "$@"\n`, { mode: 0o755 });
-    const slowly = runnerFactory({ ...host.paths, path: `${slow}:${host.paths.path}` });
-    const runner = ({ signal }: { signal: AbortSignal }): Runner => slowly(host.connect(), 'plain', signal);
-    const start = Promise.allSettled([host.start(planOf(`touch ${host.path('ran')}`), { runner })]);
-    await until(() => existsSync(join(slow, 'reached')), 'the upload');
-    return {
-      start,
-      goOn: () => {
-        writeFileSync(join(slow, 'base64'), '#!/bin/sh\nexec /usr/bin/base64 "$@"\n');
-        writeFileSync(gate, 'go\n');
-      },
-    };
-  }
+  const started = (host: LocalHost) =>
+    stalled(host, (slowly) => host.start(planOf(`touch ${host.path('ran')}`), { runner: ({ signal }) => slowly(signal) }));
 
   test('leaves the host free', async () => {
     await using host = new LocalHost();
     await host.runner().claim(CLAIMANT, undefined);
-    const { start, goOn } = await started(host);
+    const { work, goOn } = await started(host);
     expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'Clean', ran: false });
     goOn();
-    expect(await start).toMatchObject([{ status: 'rejected', reason: { reason: 'ClaimLost' } }]);
+    expect(await work).toMatchObject([{ status: 'rejected', reason: { reason: 'ClaimLost' } }]);
     expect(existsSync(host.claim())).toBe(false);
     expect(existsSync(host.path('ran'))).toBe(false);
   });
@@ -148,12 +153,12 @@ describe('a start that is overtaken by a release', () => {
   test('changes nothing of the claim that another run has meanwhile', async () => {
     await using host = new LocalHost();
     await host.runner().claim(CLAIMANT, undefined);
-    const { start, goOn } = await started(host);
+    const { work, goOn } = await started(host);
     await host.runner().clean(RUN, ignore);
     await host.runner().claim({ ...CLAIMANT, runID: OTHER }, undefined);
     const claim = readdirSync(host.claim(), { recursive: true });
     goOn();
-    expect(await start).toMatchObject([{ status: 'rejected', reason: { reason: 'HostInUse' } }]);
+    expect(await work).toMatchObject([{ status: 'rejected', reason: { reason: 'HostInUse' } }]);
     expect(readdirSync(host.claim(), { recursive: true })).toEqual(claim);
     await host.start(planOf(`touch ${host.path('other')}`), { runID: OTHER });
     expect(await host.runner().follow(OTHER, 0, ignore)).toMatchObject({ phase: 'Finished', exitCode: 0 });
@@ -179,13 +184,26 @@ test('without a plan nobody knows how, the run is dead and the claim stays', asy
   expect((await host.runner().inspect(RUN)).state).toMatchObject({ phase: 'Vanished' });
 });
 
+test.each([
+  ['the one beside the claim, which fails', cleanupOf(['exit 1'])],
+  ['none', undefined],
+])('a plan that is given takes the place of %s', async (_, beside) => {
+  await using host = new LocalHost();
+  await ran(host, beside, planOf(fileStep(host.path('new'), 'x')));
+  expect(await host.runner().clean(RUN, ignore)).not.toMatchObject({ outcome: 'Clean' });
+  const given = cleanupOf([`cat ${host.path('new')} >${host.path('given')}`], [`[ ! -e ${host.path('new')} ]`]);
+  expect(await host.runner().clean(RUN, ignore, given)).toEqual({ outcome: 'Clean', ran: true });
+  expect(host.read('given')).toBe('x');
+  expect(existsSync(host.claim())).toBe(false);
+});
+
 const failures: [string, CleanupPlan, object][] = [
   [
     'a command that must not fail',
     cleanupOf(['echo busy; exit 4', 'echo not reached']),
-    { command: 'cleanUpCommands[0]', message: 'cleanUpCommands[0] failed with exit code 4', outputTail: 'busy\n' },
+    { command: 'cleanUpCommands[0]', message: 'failed with exit code 4', outputTail: 'busy\n' },
   ],
-  ['a check', cleanupOf([], ['true', 'echo left; false']), { command: 'check 1', message: 'does not hold: check 1', outputTail: 'left\n' }],
+  ['a check', cleanupOf([], ['true', 'echo left; false']), { command: 'check 1', message: 'does not hold', outputTail: 'left\n' }],
 ];
 test.each(failures)('%s fails the cleanup, keeps the claim, and may be tried again', async (_, cleanup, expected) => {
   await using host = new LocalHost();
@@ -241,6 +259,16 @@ test('of two managers that clean at a time none takes a cleanup for done that wa
     expect([clean > 0, existsSync(host.path('log'))]).not.toEqual([true, false]);
     expect(existsSync(host.claim())).toBe(clean === 0);
   }
+});
+
+test('a cleanup that another manager has confirmed meanwhile has nothing left to do', async () => {
+  await using host = new LocalHost();
+  await ran(host, cleanupOf([`echo cleaned >>${host.path('log')}`]));
+  const { work, goOn } = await stalled(host, (slowly) => slowly(new AbortController().signal).clean(RUN, ignore));
+  expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'Clean', ran: true });
+  goOn();
+  expect(await work).toEqual([{ status: 'fulfilled', value: { outcome: 'Clean', ran: false } }]);
+  expect(host.read('log')).toBe('cleaned\n');
 });
 
 test('a cleanup confirmed before its answer was lost is not run again', async () => {

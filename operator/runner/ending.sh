@@ -58,7 +58,7 @@ do_tidy() { # RUN
   fi
 }
 
-do_clean() { # RUN: answers with the job to follow, or that there is none
+do_clean() { # RUN GIVEN: answers with the job to follow, or that there is none; GIVEN: yes where its plan is uploaded
   mine "$1" || { say clean absent; return; }
   words=$(forbid 2>&1) || {
     mine "$1" || { say clean absent; return; }
@@ -72,7 +72,7 @@ do_clean() { # RUN: answers with the job to follow, or that there is none
   if [ "$last" = 0 ] || ! alive "cleanup-$last"; then
     slay
     mine "$1" || { say clean absent; return; } # released by another, who has cleaned
-    [ -d "$room/cleanup" ] || { say clean unknown; return; }
+    [ "$2" = yes ] || [ -d "$room/cleanup" ] || { say clean unknown; return; }
     rm -f "$room/cleanup-$last/output"
     last=$((last + 1))
     launch "cleanup-$last"

@@ -1,3 +1,4 @@
+import type { CleanupPlan } from '../cleanup/plan.ts';
 import type { Connection, Dialer, HostKey } from '../ssh/types.ts';
 import { type BootstrapRequest, Executor, type HostAccess } from './execution.ts';
 import { SSHError } from '../ssh/types.ts';
@@ -135,21 +136,24 @@ test.each<[string, Error, boolean]>([
 
 describe('a host that another operator bootstrapped', () => {
   const claimant = { runID: 'r', machine: { namespace: 'n', name: 'm', uid: 'u' } };
-  const adoption = { claimant, cleanup: { source: 't', commands: [], checks: [] } };
+  const adoption = { adopts: claimant, cleanup: { source: 't', commands: [], checks: [] } };
   const free = { inspect: () => Promise.resolve({ facts: {}, state: undefined, holder: undefined }) };
-  const clean = (asked: string[]) => ({ clean: () => Promise.resolve((asked.push('clean'), { outcome: 'Clean', ran: true })) });
+  const clean = (asked: string[]) => ({
+    clean: (runID: string, _on: unknown, cleanup?: CleanupPlan) =>
+      Promise.resolve((asked.push(`clean ${runID} as ${cleanup?.source}`), { outcome: 'Clean', ran: true })),
+  });
   const isOurs = ({ runID }: Claimant): boolean => runID === 'r';
 
   test('gets a claim, and is cleaned', async () => {
     const cleaned: string[] = [];
     const { executor, asked } = host({ ...free, ...clean(cleaned) });
-    expect(await executor.reclaim(ACCESS, isOurs, work(), { adoption })).toMatchObject({ outcome: 'Clean', ran: true });
-    expect([...asked, ...cleaned]).toEqual(['claim', 'close', 'clean']);
+    expect(await executor.reclaim(ACCESS, isOurs, work(), adoption)).toMatchObject({ outcome: 'Clean', ran: true });
+    expect([...asked, ...cleaned]).toEqual(['claim', 'close', 'clean r as t']);
   });
 
   test('is left alone where nobody knows how', async () => {
     const { executor, asked } = host(free);
-    const unknown = { adoption: { ...adoption, cleanup: undefined } };
+    const unknown = { ...adoption, cleanup: undefined };
     expect(await executor.reclaim(ACCESS, isOurs, work(), unknown)).toMatchObject({ outcome: 'NoCleanupKnown' });
     expect(asked).toEqual(['close']);
   });
@@ -160,8 +164,8 @@ describe('a host that another operator bootstrapped', () => {
       inspect: () => Promise.resolve({ facts: {}, state: undefined, holder: claimant }),
       ...clean(cleaned),
     });
-    await executor.reclaim(ACCESS, isOurs, work(), { adoption });
-    expect([...asked, ...cleaned]).toEqual(['close', 'clean']);
+    await executor.reclaim(ACCESS, isOurs, work(), adoption);
+    expect([...asked, ...cleaned]).toEqual(['close', 'clean r as t']);
   });
 });
 

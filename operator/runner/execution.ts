@@ -73,14 +73,11 @@ export interface Work {
   report(progress: Progress): void;
 }
 
-/** A host that another operator bootstrapped for a machine, and that has no claim: what is needed to make one before it is cleaned. */
-export interface Adoption {
-  claimant: Claimant;
-  cleanup: CleanupPlan | undefined;
-}
-
-export interface ReclaimOptions {
-  adoption?: Adoption | undefined;
+export interface Reclaim {
+  /** As the objects say by now; not set: as the claim says. */
+  cleanup?: CleanupPlan | undefined;
+  /** For whom another operator bootstrapped the host: where it has no claim, one is made before it is cleaned. */
+  adopts?: Claimant | undefined;
   /** Milliseconds from the start of the cleanup after which it is killed: it failed. */
   timeout?: number;
 }
@@ -139,17 +136,24 @@ function listener({ onOutput }: BootstrapRequest, contact: Contact, deadline: De
 /** Cleans in the time that it has; what lives of it then is killed. */
 async function cleaned(
   runID: string,
-  { runner, limited, work, timeout }: { runner: Runner; limited: (signal: AbortSignal) => Runner; work: Work; timeout: number },
+  {
+    runner,
+    limited,
+    work,
+    cleanup,
+    timeout,
+  }: { runner: Runner; limited: (signal: AbortSignal) => Runner; work: Work; cleanup: CleanupPlan | undefined; timeout: number },
 ): Promise<CleanResult> {
   const deadline = new Deadline(timeout);
   let command = 'the cleanup';
   try {
-    return await limited(AbortSignal.any([work.signal, deadline.signal])).clean(runID, (event) => {
+    const on = (event: FollowEvent): void => {
       if (event.kind === 'running') deadline.set(event.age);
       if (event.kind !== 'command') return;
       command = event.name;
       work.report({ command, startedAt: event.at });
-    });
+    };
+    return await limited(AbortSignal.any([work.signal, deadline.signal])).clean(runID, on, cleanup);
   } catch (error) {
     if (!deadline.signal.aborted || work.signal.aborted) throw error;
   } finally {
@@ -191,21 +195,21 @@ export class Executor {
     access: HostAccess,
     isOurs: (holder: Claimant) => boolean,
     work: Work,
-    { adoption, timeout = Infinity }: ReclaimOptions = {},
+    { cleanup, adopts, timeout = Infinity }: Reclaim = {},
   ): Promise<ReclaimOutcome> {
     return this.#connected(access, work.signal, async (connection) => {
       const { hostKey } = connection;
       const runner = this.#createRunner(connection, access.privilege, work.signal);
       let { holder } = await runner.inspect('');
-      if (holder === undefined && adoption !== undefined) {
-        if (adoption.cleanup === undefined) return { outcome: 'NoCleanupKnown', hostKey };
-        await runner.claim(adoption.claimant, adoption.cleanup, { begun: true });
-        holder = adoption.claimant;
+      if (holder === undefined && adopts !== undefined) {
+        if (cleanup === undefined) return { outcome: 'NoCleanupKnown', hostKey };
+        await runner.claim(adopts, cleanup, { begun: true });
+        holder = adopts;
       }
       if (holder === undefined) return { outcome: 'Clean', ran: false, hostKey };
       if (!isOurs(holder)) return { outcome: 'InUse', holder, hostKey };
       const limited = (signal: AbortSignal): Runner => this.#createRunner(connection, access.privilege, signal);
-      return { ...(await cleaned(holder.runID, { runner, limited, work, timeout })), hostKey };
+      return { ...(await cleaned(holder.runID, { runner, limited, work, cleanup, timeout })), hostKey };
     });
   }
 

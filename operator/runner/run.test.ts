@@ -1,5 +1,17 @@
-import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import fc from 'fast-check';
 import type { CommandStep } from '../bootstrap/plan.ts';
 import { CLAIMANT, LocalHost, OPTIONS, RUN, USERLANDS, collect, fileStep, planOf, until } from './testing/local.ts';
@@ -136,6 +148,23 @@ test('files are written through symbolic links, as cloud-init does', async () =>
   await host.bootstrap(planOf(fileStep(host.path('link'), 'a'), fileStep(host.path('dangling'), 'b')));
   expect([host.read('target'), host.read('new')]).toEqual(['a', 'b']);
   expect(lstatSync(host.path('link')).isSymbolicLink()).toBe(true);
+});
+
+test('a program that is running is replaced, and goes on as it was', async () => {
+  await using host = new LocalHost();
+  const busy = host.path('busy');
+  copyFileSync('/bin/sleep', busy);
+  chmodSync(busy, 0o755);
+  const running = spawn(busy, ['60']);
+  await once(running, 'spawn');
+  try {
+    expect(() => writeFileSync(busy, 'x')).toThrow(/ETXTBSY/);
+    const { state } = await host.bootstrap(planOf(fileStep(busy, '#!/bin/sh\necho new\n', { mode: 0o755 }), `test "$(${busy})" = new`));
+    expect(state).toMatchObject({ exitCode: 0 });
+    expect(running.exitCode).toBeNull();
+  } finally {
+    running.kill();
+  }
 });
 
 test('a folder in the place of a file ends the run with a sentence', async () => {

@@ -6,7 +6,7 @@
 # $STATE/claim/                    root only, there completely or not at all
 #   run namespace name uid         who has the host
 #   run.RUN/                       made with the claim and by nothing else: who comes late finds no room in another's
-#     cleanup/                     how to get rid of the run: steps and scripts (not there: nobody knows how)
+#     cleanup/                     how to get rid of the run, if nobody says otherwise by then: steps and scripts
 #     created/N                    paths of the files that were not there before the run
 #     bootstrap/ cleanup-N/        jobs
 #       data.BOOT/                 steps, their contents and this program; of one boot, gone when the job ended
@@ -304,7 +304,8 @@ do_follow() { # RUN JOB FIRST-BYTE: exit code 0 where the client said that it ha
 publish() { # JOB: uploads its data unless it is there. Data of another boot may be torn: it has another name.
   [ ! -d "$data" ] || return 0
   into=$data.$nonce
-  if folder "$room/$1" && mkdir "$into" && upload && { [ "$1" = bootstrap ] || cp "$room"/cleanup/* "$into"; }; then
+  # A cleanup that brings no steps takes those of the claim.
+  if folder "$room/$1" && mkdir "$into" && upload && { [ -e "$into/steps" ] || cp "$room"/cleanup/* "$into"; }; then
     place "$into" "$data" || { rm -rf "$into" && [ -d "$data" ]; }
   else
     rm -rf "$into"

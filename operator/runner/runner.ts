@@ -110,8 +110,19 @@ class ShellRunner implements Runner {
     await this.#ask({ verb: 'tidy', args: [runID] });
   }
 
-  async clean(runID: string, on: (event: FollowEvent) => void): Promise<CleanResult> {
-    const lines = await this.#ask({ verb: 'clean', args: [runID], uploads: [this.#program()], waits: true });
+  async clean(runID: string, on: (event: FollowEvent) => void, cleanup?: CleanupPlan): Promise<CleanResult> {
+    try {
+      return await this.#clean(runID, on, cleanup);
+    } catch (error) {
+      // Another manager has confirmed its own meanwhile.
+      if (error instanceof RunnerError && error.reason === 'ClaimLost') return { outcome: 'Clean', ran: false };
+      throw error;
+    }
+  }
+
+  async #clean(runID: string, on: (event: FollowEvent) => void, cleanup: CleanupPlan | undefined): Promise<CleanResult> {
+    const uploads = [...(cleanup === undefined ? [] : cleanupFiles(cleanup)), this.#program()];
+    const lines = await this.#ask({ verb: 'clean', args: [runID, cleanup === undefined ? 'no' : 'yes'], uploads, waits: true });
     const [answer = '', job = ''] = (lines.find(([key]) => key === 'clean')?.[1] ?? '').split(' ');
     switch (answer) {
       case 'absent':
@@ -249,16 +260,11 @@ function failure(state: RunState, kind: string): CleanResult {
   switch (state.phase) {
     case 'Finished': {
       const command = state.command ?? '';
-      const message = kind === 'check' ? `does not hold: ${command}` : `${command} failed with exit code ${state.exitCode}`;
+      const message = kind === 'check' ? 'does not hold' : `failed with exit code ${state.exitCode}`;
       return { outcome: 'Failed', command, message, outputTail: state.outputTail };
     }
     case 'Vanished':
-      return {
-        outcome: 'Failed',
-        command: state.command,
-        message: `the cleanup was cut off in ${state.command}`,
-        outputTail: state.outputTail,
-      };
+      return { outcome: 'Failed', command: state.command, message: 'the cleanup was cut off', outputTail: state.outputTail };
     default:
       return { outcome: 'Failed', command: '', message: 'the cleanup was not started', outputTail: '' };
   }

@@ -81,8 +81,8 @@ export interface Runner {
   follow(runID: string, offset: number, on: (event: FollowEvent) => void): Promise<RunState>;
   /** Kills what lives of the run and waits until it is dead. */
   kill(runID: string): Promise<void>;
-  /** Kills the run, runs the cleanup plan left beside the claim detached and follows it, confirms it, and removes the claim. */
-  clean(runID: string, on: (event: FollowEvent) => void): Promise<CleanResult>;
+  /** Kills the run, runs `cleanup`, or the plan left beside the claim, detached and follows it, confirms it, and removes the claim. */
+  clean(runID: string, on: (event: FollowEvent) => void, cleanup?: CleanupPlan): Promise<CleanResult>;
   /** Removes bootstrap data (always) and output (after a success) of a finished run. */
   tidy(runID: string): Promise<void>;
 }
@@ -90,9 +90,9 @@ export interface Runner {
 export type CleanResult =
   /** The claim is gone, or the host never had one of this run. */
   | { outcome: 'Clean'; ran: boolean }
-  /** A command or a check failed; message names it, outputTail its last lines. The claim stays. */
+  /** A command or a check failed, or none was come to (its name is empty); message says how, outputTail its last lines. The claim stays. */
   | { outcome: 'Failed'; command: string; message: string; outputTail: string }
-  /** Claimed and started, and the claim holds no cleanup plan. The claim stays. */
+  /** Claimed and started, and there is no cleanup plan, neither given nor in the claim. The claim stays. */
   | { outcome: 'NoCleanupKnown' };
 
 /** Makes the verbs over a connection. */

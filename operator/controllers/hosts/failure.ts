@@ -6,7 +6,7 @@ import { secretFilter } from '../../framework/redaction.ts';
 import { ApiError } from '../../framework/types.ts';
 import { endpointOf } from '../../pool/identity.ts';
 import { RunUnavailable } from '../../runner/execution.ts';
-import { type Claimant, RunnerError } from '../../runner/types.ts';
+import { type Claimant, type CleanResult, RunnerError } from '../../runner/types.ts';
 import { SSHError, type SSHErrorReason } from '../../ssh/types.ts';
 
 /** What a failure is about: the way to the host, the bootstrap data, the host itself, or the API server and this program. */
@@ -102,6 +102,10 @@ function onHost(error: RunnerError, about: About | undefined): string {
 
 export const claimedBy = ({ runID, machine }: Claimant): string =>
   `The host is claimed by RemoteMachine ${machine.namespace}/${machine.name}, run ${runID}`;
+
+/** Which command or check of a cleanup failed, and how. */
+export const failedCleanup = ({ command, message }: Extract<CleanResult, { outcome: 'Failed' }>): string =>
+  command === '' ? message : `${command}: ${message}`;
 
 /** Whether another free host may be tried: nothing was left on this one, and the fault is the host's or the way's, not the key's. */
 export function allowsOtherHost(error: unknown): boolean {

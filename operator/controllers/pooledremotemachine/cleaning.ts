@@ -3,15 +3,17 @@ import { CONDITION, REASON, type Reason } from '../../../apis/infrastructure/con
 import { REQUEST } from '../../../apis/infrastructure/group.ts';
 import type { PooledRemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import { keyOf } from '../../../apis/meta.ts';
+import { planCleanup } from '../../cleanup/planner.ts';
 import { getCondition } from '../../framework/conditions.ts';
 import type { Result } from '../../framework/types.ts';
-import type { EntryMark } from '../../pool/entry-status.ts';
 import { accepts, trustOf } from '../../pool/host-key-pins.ts';
 import type { ReclaimOutcome } from '../../runner/execution.ts';
+import { cleanUpCommandsOf } from '../hosts/access.ts';
 import { Attempts } from '../hosts/attempts.ts';
-import { type About, claimedBy, type Failure, failureOf } from '../hosts/failure.ts';
+import { type About, claimedBy, failedCleanup, type Failure, failureOf } from '../hosts/failure.ts';
 import { isLostWithNamespace } from '../hosts/namespace.ts';
 import { type HostOutcome, limitsOf, taskKey } from '../hosts/tasks.ts';
+import { LAST_OUTPUT } from '../remotemachine/run-failure.ts';
 import type { EntryDeps } from './deps.ts';
 import type { Cleanup } from './due.ts';
 import { isHeld, serves } from './presence.ts';
@@ -46,7 +48,7 @@ export class EntryCleaning {
     const { uid, namespace = '' } = entry.metadata;
     const pending = this.#reads.pending(uid, versionOf(entry)) ?? this.#attempts.pending(uid, versionOf(entry));
     if (pending !== undefined) {
-      await tell(this.#deps, entry, dirty(entry, pending.failure));
+      await tell(this.#deps, entry, clean('False', pending.failure.reason, pending.failure.message));
       return { requeueAfter: pending.wait };
     }
     try {
@@ -73,9 +75,11 @@ export class EntryCleaning {
     if (entry.spec === undefined || (await serves(this.#deps, entry, signal)) || (await isHeld(this.#deps, entry, signal))) return false;
     const spec = entry.spec.machine;
     const access = await this.#deps.access.read(entry.metadata.namespace ?? '', spec, trustOf(undefined, entry), signal);
+    const commands = cleanUpCommandsOf(spec);
+    const how = { cleanup: commands && planCleanup({ commands }), timeout: this.#deps.cleanupTimeout };
     this.#deps.tasks.ensure(key, id, limitsOf(spec), async (work): Promise<HostOutcome> => ({
       work: 'clean',
-      outcome: await this.#deps.executor.reclaim(access, cleanup.isOurs, work, { timeout: this.#deps.cleanupTimeout }),
+      outcome: await this.#deps.executor.reclaim(access, cleanup.isOurs, work, how),
     }));
     return true;
   }
@@ -101,20 +105,15 @@ export class EntryCleaning {
     return undefined;
   }
 
-  async #later(entry: PooledRemoteMachine, failure: Failure, attempts = this.#attempts): Promise<Result> {
+  async #later(entry: PooledRemoteMachine, cause: Failure, attempts = this.#attempts): Promise<Result> {
+    const failure = { ...cause, message: withOutput(entry, cause) };
     const { wait } = attempts.failed(entry.metadata.uid, versionOf(entry), failure);
     // A Secret that can't be read says nothing of the host.
     const contact =
       attempts === this.#reads ? [] : { host: [reachable], access: [notReachable(failure)], data: [], api: [] }[failure.concerns];
-    await tell(this.#deps, entry, dirty(entry, failure), ...contact);
+    await tell(this.#deps, entry, clean('False', failure.reason, failure.message), ...contact);
     return { requeueAfter: wait };
   }
-}
-
-/** Why it is not clean. What the machine's deletion knew of the same failure, such as its output, stays to be read. */
-function dirty({ status }: PooledRemoteMachine, { reason, message }: Failure): EntryMark {
-  const told = getCondition(status?.conditions, CONDITION.Clean);
-  return clean('False', reason, told?.reason === reason && told.message.startsWith(message) ? told.message : message);
 }
 
 /** Why the host is not known to be clean; undefined: it is. */
@@ -127,12 +126,22 @@ function unclean(outcome: ReclaimOutcome, isAdopted: boolean): { reason: Reason;
       return { reason: REASON.NoCleanupKnown, message };
     }
     case 'NoCleanupKnown':
-      return { reason: REASON.NoCleanupKnown, message: 'Something ran on the host and nothing says how to clean it' };
+      return {
+        reason: REASON.NoCleanupKnown,
+        message:
+          'Something ran on the host and nothing says how to clean it: set cleanUpCommands, or clean it by hand and annotate release=force',
+      };
     case 'Failed':
-      return { reason: REASON.CleanupFailed, message: `${outcome.command}: ${outcome.message}` };
+      return { reason: REASON.CleanupFailed, message: failedCleanup(outcome) };
     case 'InUse':
       return { reason: REASON.HostInUse, message: claimedBy(outcome.holder) };
   }
+}
+
+/** Only the machine, while it was there, knew what is secret of the output, and told the rest: where the same fails again, that stays. */
+function withOutput({ status }: PooledRemoteMachine, { reason, message }: Failure): string {
+  const told = getCondition(status?.conditions, CONDITION.Clean);
+  return told?.status === 'False' && told.reason === reason && told.message.startsWith(message + LAST_OUTPUT) ? told.message : message;
 }
 
 const aboutOf = ({ metadata, spec }: PooledRemoteMachine): About => ({ namespace: metadata.namespace ?? '', spec: spec?.machine });

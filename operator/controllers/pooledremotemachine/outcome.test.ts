@@ -6,7 +6,7 @@ import { StoppedClock } from '../testing/clock.ts';
 import type { ReclaimCall } from '../testing/executor.ts';
 import { ADDRESS, cluster, entry, NAMESPACE, RUN, secret } from '../testing/objects.ts';
 import { World } from '../testing/world.ts';
-import { CLEAN, dirty, EntryDriver, FAILED, held, HOST_KEY, left, LIVING, OTHER_KEY, quarantined } from './testing.ts';
+import { CLEAN, condition, dirty, EntryDriver, FAILED, held, HOST_KEY, left, LIVING, OTHER_KEY, quarantined } from './testing.ts';
 
 const KEY = secret('key', { value: 'a private key' });
 let clock: StoppedClock;
@@ -120,11 +120,26 @@ describe('a host that is not clean', () => {
     await driver.waits(clock, await driver.cleaned((call) => call.end(FAILED)), 10);
   });
 
+  test('goes on saying what its cleanup printed, which only the machine could tell, until something else fails', async () => {
+    await create(quarantined());
+    const message = 'c[0]: failed with exit code 1. Last output:\nwhy';
+    const conditions = [{ ...condition('Clean', 'False', 'CleanupFailed'), message }];
+    await world.patch(POOLED_REMOTE_MACHINES, 'a', { status: { conditions } }, 'status');
+    const result = await driver.cleaned((call) => call.end(FAILED));
+    expect(driver.message('Clean')).toBe(message);
+    await driver.waits(clock, result, 10);
+    expect(driver.message('Clean')).toBe(message);
+    await driver.cleaned((call) => call.end({ ...FAILED, message: 'failed with exit code 12' }));
+    expect(driver.message('Clean')).toBe('c[0]: failed with exit code 12');
+  });
+
   test('is tried at once where a person mends the spec', async () => {
     await create(quarantined());
     await driver.cleaned((call) => call.fail(new SSHError('AuthenticationFailed', '', 'no')));
-    await world.patch(POOLED_REMOTE_MACHINES, 'a', { spec: { machine: { user: 'admin' } } });
-    expect((await driver.started()).access.target.user).toBe('admin');
+    await world.patch(POOLED_REMOTE_MACHINES, 'a', { spec: { machine: { user: 'admin', cleanUpCommands: ['mended'] } } });
+    const { access, how } = await driver.started();
+    expect(access.target.user).toBe('admin');
+    expect(how.cleanup?.commands).toEqual([{ name: 'cleanUpCommands[0]', script: 'mended', mayFail: false }]);
   });
 });
 

@@ -65,7 +65,7 @@ describe('while a cleanup is waited for or runs', () => {
     const name = { [ANNOTATION.quarantined]: RUN };
     await create(entry('a', {}, { annotations: name }, { ...held('gone', 'c'), conditions: [told] }));
     await driver.cleaned((call) => {
-      expect(call.timeout).toBe(600_000);
+      expect(call.how.timeout).toBe(600_000);
       call.end(FAILED);
     });
     expect(driver.message('Clean')).toBe(told.message);

@@ -10,7 +10,7 @@ import { ANNOTATION, PEER_MACHINE_FINALIZER } from '../../../apis/infrastructure
 import type { RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import { type AccessResult, cleanUpCommandsOf, type HostSpec, hostSpecOf } from '../hosts/access.ts';
 import type { Attempts } from '../hosts/attempts.ts';
-import { failureOf } from '../hosts/failure.ts';
+import { failedCleanup, failureOf } from '../hosts/failure.ts';
 import { type HostOutcome, limitsOf } from '../hosts/tasks.ts';
 import { ifValid, outputFilter, planFor, readBootstrapData } from './bootstrap-data.ts';
 import type { MachineDeps } from './deps.ts';
@@ -81,10 +81,10 @@ export class HostCleaning {
     const spec = hostSpecOf(scope.machine.spec, scope.entry);
     if (spec === undefined) throw new Error(`RemoteMachine ${scope.key} lost its address`);
     const access = await this.#deps.access.read(scope.name.namespace, spec, trustOf(scope.machine, scope.entry), scope.signal);
-    const claimant = { runID, machine: { ...scope.name, uid: scope.uid } };
-    const adoption = isAdopted(scope.machine, runID) ? { claimant, cleanup: cleanupOf(scope, spec) } : undefined;
+    const adopts = isAdopted(scope.machine, runID) ? { runID, machine: { ...scope.name, uid: scope.uid } } : undefined;
+    const how = { cleanup: cleanupOf(scope, spec), adopts };
     this.#deps.tasks.ensure(scope.task, id, limitsOf(spec), async (work): Promise<HostOutcome> => {
-      const outcome = await this.#deps.executor.reclaim(access, (holder) => holder.runID === runID, work, { adoption });
+      const outcome = await this.#deps.executor.reclaim(access, (holder) => holder.runID === runID, work, how);
       if (outcome.outcome !== 'Failed') return { work: 'clean', outcome };
       const outputTail = lastOutput(outcome.outputTail, await this.#outputFilter(scope, access, work.signal));
       return { work: 'clean', outcome: { ...outcome, outputTail } };
@@ -125,7 +125,7 @@ export const isAdopted = ({ metadata, status }: RemoteMachine, runID: string): b
   metadata.annotations?.[ANNOTATION.adopted] === runID ||
   (metadata.finalizers?.includes(PEER_MACHINE_FINALIZER) === true && status?.bootstrap === undefined);
 
-/** How the machine's host is to be cleaned one day: its own commands, else what its bootstrap provider needs. */
+/** How the machine's host is to be cleaned: its own commands, else what its bootstrap provider needs. */
 export function cleanupOf(scope: MachineScope, spec: HostSpec): CleanupPlan | undefined {
   const commands = cleanUpCommandsOf(spec);
   const ref = scope.owner?.spec?.bootstrap.configRef;
@@ -135,9 +135,9 @@ export function cleanupOf(scope: MachineScope, spec: HostSpec): CleanupPlan | un
 
 function unclean(outcome: Extract<ReclaimOutcome, { outcome: 'Failed' | 'NoCleanupKnown' }>): { reason: Reason; message: string } {
   if (outcome.outcome === 'Failed') {
-    return { reason: REASON.CleanupFailed, message: `${outcome.command}: ${outcome.message}${outcome.outputTail}` };
+    return { reason: REASON.CleanupFailed, message: failedCleanup(outcome) + outcome.outputTail };
   }
   const message =
-    'Something ran on the host and nothing says how to clean it: clean it by hand, and remove /var/lib/cluster-api-provider-remote/claim there';
+    'Something ran on the host and nothing says how to clean it: set cleanUpCommands, or clean it by hand and remove /var/lib/cluster-api-provider-remote/claim there';
   return { reason: REASON.NoCleanupKnown, message };
 }

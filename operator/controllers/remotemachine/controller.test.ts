@@ -69,6 +69,21 @@ describe('before a host is taken', () => {
   });
 });
 
+test('a machine that waits is woken by what it waits for, and by no timer whose backoff grows meanwhile', async () => {
+  const configRef = { kind: 'KubeadmConfig', name: 'k', apiGroup: 'bootstrap.cluster.x-k8s.io' };
+  const stages: [string, Parameters<World['create']>[0]][] = [
+    ['WaitingForOwnerMachine', machine({ pool: 'p' })],
+    ['WaitingForCluster', owner({ bootstrap: { configRef } })],
+    ['NoSuchPool', cluster()],
+    ['WaitingForBootstrapData', entry('a')],
+  ];
+  for (const [reason, next] of stages) {
+    await world.create(next);
+    expect(await told('Ready')).toEqual({ Ready: `Unknown ${reason}` });
+    expect(await reconcile()).toEqual({});
+  }
+});
+
 describe('paused', () => {
   test.each([
     ['by its annotation', { 'cluster.x-k8s.io/paused': '' }, {}],
@@ -161,6 +176,27 @@ test('an object of another watch filter is left alone', async () => {
   expect(world.stored().status).toBeUndefined();
 });
 
+/** Whatever provisioning waits for or stumbles over. */
+const gates: Record<string, () => Parameters<World['create']>> = {
+  'its Machine is gone': () => [cluster(), ...secrets()],
+  'its Cluster is gone': () => [owner(), ...secrets()],
+  'its Machine and its Cluster are gone': () => secrets(),
+  "its Cluster's infrastructure is not ready": () => [owner(), cluster({}, {}), ...secrets()],
+  'its Machine names no bootstrap data': () => [owner({ bootstrap: {} }), cluster(), ...secrets()],
+  'its bootstrap Secret is gone': () => [owner(), cluster(), ...secrets().slice(0, 1)],
+  'its bootstrap data is no YAML': () => [owner(), cluster(), ...secrets('#cloud-config\nruncmd: [')],
+};
+test.each(Object.entries(gates))('deleted while %s, a machine goes once its host is clean', async (_name, objects) => {
+  await world.create(...objects(), reserved());
+  await world.delete(REMOTE_MACHINES, 'm');
+  await reconcile();
+  await world.until(() => world.executor.reclaims.length === 1);
+  world.executor.reclaims[0]?.end({ outcome: 'Clean', ran: true, hostKey });
+  await world.ended(world.scope());
+  await reconcile();
+  expect(world.machines.get(NAMESPACE, 'm')).toBeUndefined();
+});
+
 describe('what wakes a machine', () => {
   let woken: string[];
   beforeEach(() => {
@@ -197,11 +233,13 @@ describe('what wakes a machine', () => {
     expect(await changes(() => world.patch(CLUSTERS, 'c', provisioned, 'status'))).toEqual(['m']);
   });
 
-  test("its entry's spec and annotations, not its status", async () => {
+  test("its entry's spec and annotations, and the loss of its reservation; nothing else of its status", async () => {
     await world.create(entry('a', {}, {}, taken), reserved({ pool: 'p' }, { annotations: { [ANNOTATION.poolEntry]: 'a' } }));
     expect(await changes(() => world.patch(POOLED_REMOTE_MACHINES, 'a', { spec: { machine: { user: 'admin' } } }))).toEqual(['m']);
     expect(await changes(() => world.patch(POOLED_REMOTE_MACHINES, 'a', { metadata: { annotations: { x: 'y' } } }))).toEqual(['m']);
-    expect(await changes(() => world.patch(POOLED_REMOTE_MACHINES, 'a', { status: { host: { hostname: 'h' } } }, 'status'))).toEqual([]);
+    const status = (body: object) => changes(() => world.patch(POOLED_REMOTE_MACHINES, 'a', { status: body }, 'status'));
+    expect(await status({ host: { hostname: 'h' } })).toEqual([]);
+    expect(await status({ reserved: false, machineRef: null })).toContain('m');
   });
 
   test('an entry of its pool that is free, and the end of a machine with its host', async () => {

@@ -196,7 +196,9 @@ export class RemoteMachineReconciler implements Reconciler {
   #entryChanged(queue: Enqueue, type: string, entry: PooledRemoteMachine, old: PooledRemoteMachine | undefined): void {
     const same = type === 'updated' && old?.metadata.generation === entry.metadata.generation;
     const sameMeta = same && JSON.stringify(old?.metadata.annotations) === JSON.stringify(entry.metadata.annotations);
-    if (!sameMeta) for (const machine of this.#deps.machines.byIndex('entry', keyOf(entry))) queue.add(requestOf(machine));
+    // Who has it writes down again what a restore or a person took from its status.
+    const isLost = old?.status?.reserved === true && entry.status?.reserved !== true;
+    if (!sameMeta || isLost) for (const machine of this.#deps.machines.byIndex('entry', keyOf(entry))) queue.add(requestOf(machine));
     const ref = entry.status?.machineRef;
     if (ref !== undefined && ref.uid !== old?.status?.machineRef?.uid) queue.add({ namespace: ref.namespace, name: ref.name });
     const identity = identityOfEntry(entry);

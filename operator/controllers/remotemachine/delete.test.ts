@@ -198,9 +198,9 @@ describe('a machine that another operator bootstrapped', () => {
     const { uid, annotations } = world.stored().metadata;
     const runID = annotations?.[ANNOTATION.runID];
     expect(annotations?.[ANNOTATION.adopted]).toBe(runID);
-    const { adoption, isOurs } = world.executor.reclaims[0] as ReclaimCall;
+    const { how, isOurs } = world.executor.reclaims[0] as ReclaimCall;
     const claimant = { runID, machine: { namespace: NAMESPACE, name: 'm', uid } };
-    expect(adoption).toMatchObject({ claimant, cleanup: { source: 'kubeadm' } });
+    expect(how).toMatchObject({ adopts: claimant, cleanup: { source: 'kubeadm' } });
     expect(isOurs(claimant as Parameters<typeof isOurs>[0])).toBe(true);
     world.executor.reclaims[0]?.end(clean);
     await world.ended(world.scope());
@@ -213,7 +213,7 @@ describe('a machine that another operator bootstrapped', () => {
     await deleted(owner({ bootstrap }), machine({ address: ADDRESS }, begun));
     await run();
     await world.until(() => world.executor.calls === 1);
-    expect(world.executor.reclaims[0]?.adoption).toMatchObject({ claimant: { runID: RUN }, cleanup: { source: 'kubeadm' } });
+    expect(world.executor.reclaims[0]?.how).toMatchObject({ adopts: { runID: RUN }, cleanup: { source: 'kubeadm' } });
   });
 
   test('with no known cleanup says so, and is let go at its deadline', async () => {
@@ -271,8 +271,12 @@ test.each<[string, (call: ReclaimCall) => void, string, RegExp]>([
 test('a mended spec is tried at once', async () => {
   await deleted(reserved());
   await cleaned((call) => call.fail(new SSHError('AuthenticationFailed', '', 'no')));
-  await world.patch(REMOTE_MACHINES, 'm', { spec: { user: 'admin' } });
-  await cleaned((call) => call.end(clean));
+  await world.patch(REMOTE_MACHINES, 'm', { spec: { user: 'admin', cleanUpCommands: ['mended'] } });
+  await cleaned((call) => {
+    expect(call.access.target.user).toBe('admin');
+    expect(call.how.cleanup?.commands).toEqual([{ name: 'cleanUpCommands[0]', script: 'mended', mayFail: false }]);
+    call.end(clean);
+  });
   expect(isGone()).toBe(true);
 });
 

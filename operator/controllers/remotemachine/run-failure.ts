@@ -36,6 +36,9 @@ export function failureOfRun(ended: Ended, { runID, filter }: Expectations): { r
   return undefined;
 }
 
+/** Goes before what a run or a cleanup printed. */
+export const LAST_OUTPUT = '. Last output:\n';
+
 /** The last lines, without secrets. The first line of a tail that was cut may be the rest of one that no filter knows. */
 export function lastOutput(tail: string, filter: (text: string) => string): string {
   const whole = Buffer.byteLength(tail) < TAIL - 3 ? tail : tail.slice(tail.indexOf('\n') + 1 || tail.length);
@@ -43,5 +46,5 @@ export function lastOutput(tail: string, filter: (text: string) => string): stri
   if (text === '') return '';
   const end = text.slice(-SHOWN);
   const shown = end.length < text.length && end.includes('\n') ? end.slice(end.indexOf('\n') + 1) : end;
-  return `. Last output:\n${shown}`;
+  return LAST_OUTPUT + shown;
 }

@@ -5,7 +5,7 @@ import type {
   Ended,
   Executor,
   HostAccess,
-  ReclaimOptions,
+  Reclaim,
   ReclaimOutcome,
   Work,
 } from '../../runner/execution.ts';
@@ -19,11 +19,7 @@ export interface HostCall<R> {
   fail: (error: unknown) => void;
 }
 export type BootstrapCall = HostCall<BootstrapOutcome> & { request: BootstrapRequest };
-export type ReclaimCall = HostCall<ReclaimOutcome> & {
-  isOurs: Parameters<Executor['reclaim']>[1];
-  adoption: ReclaimOptions['adoption'];
-  timeout: number | undefined;
-};
+export type ReclaimCall = HostCall<ReclaimOutcome> & { isOurs: Parameters<Executor['reclaim']>[1]; how: Reclaim };
 
 export class FakeExecutor implements Pick<Executor, 'bootstrap' | 'reclaim'> {
   /** Calls that were made, oldest first. */
@@ -37,15 +33,10 @@ export class FakeExecutor implements Pick<Executor, 'bootstrap' | 'reclaim'> {
     return promise;
   }
 
-  reclaim(
-    access: HostAccess,
-    isOurs: ReclaimCall['isOurs'],
-    work: Work,
-    { adoption, timeout }: ReclaimOptions = {},
-  ): Promise<ReclaimOutcome> {
+  reclaim(access: HostAccess, isOurs: ReclaimCall['isOurs'], work: Work, how: Reclaim = {}): Promise<ReclaimOutcome> {
     const { promise, resolve, reject } = Promise.withResolvers<ReclaimOutcome>();
     work.signal.addEventListener('abort', () => reject(work.signal.reason as Error));
-    this.reclaims.push({ access, isOurs, adoption, timeout, work, end: resolve, fail: reject });
+    this.reclaims.push({ access, isOurs, how, work, end: resolve, fail: reject });
     return promise;
   }
 
