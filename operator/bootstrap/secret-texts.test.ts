@@ -14,6 +14,13 @@ test.each([
   ['an option with a sign', `join '--password=${SECRET}' && true`, `bad ${SECRET}`],
   ['a variable, and what is made of it', `export MYSQL_PWD=${SECRET}; run`, `+ export MYSQL_PWD=${SECRET}\n+ run ${SECRET}`],
   ['a command among others, traced', `cd /; curl -u "me:${SECRET}" host || exit 1`, `+ cd /\n+ curl -u me:${SECRET} host`],
+  ['a bearer in a header', `curl -H "Authorization: Bearer ${SECRET}" https://x/y`, `401: token ${SECRET} expired`],
+  ['a header without a scheme', `  authorization: ${SECRET}`, `401: ${SECRET}`],
+  ['a password in a URL', `git clone https://bot:${SECRET}@git.example/x.git`, `failed for 'https://bot:${SECRET}@git.example/x.git/'`],
+  ['one with an at sign', `git clone ssh://bot:p@${SECRET}@git.example/x.git`, `denied: p@${SECRET}@git.example`],
+  ['a token as the user of a URL', `git clone https://${SECRET}@git.example/x.git`, `could not read Password for 'https://${SECRET}@git'`],
+  ['an option with user and password', `curl -u bot:${SECRET} https://x/y`, `bad login bot:${SECRET}`],
+  ['the same in quotes', `curl --user 'bot:${SECRET} of mine' https://x/y`, `bad password "${SECRET} of mine"`],
 ])('%s is not repeated', (_, line, said) => {
   expect(secretFilter([...secretTexts(`#cloud-config\n${line}\n`)])(said)).not.toContain(SECRET);
 });
@@ -23,12 +30,16 @@ test.each([
   ['a variable', 'password: $PASSWORD_OF_ROOT', 'PASSWORD_OF_ROOT: unbound variable'],
   ['prose', 'echo the key of the machine', 'the machine is unreachable'],
   ['an option after an option', 'run --token --discovery-file x', 'unknown flag: --discovery-file'],
+  ['a user of a URL', 'git clone ssh://git-user@git.example/x.git', 'git-user: permission denied'],
+  ['a URL with a port', 'curl https://git.example:8443/install.sh', 'git.example: no such host, :8443 is shut'],
+  ['a variable of an option', 'curl -u "bot:$PASSWORD" https://x/y', 'PASSWORD: unbound variable'],
 ])('%s stays readable', (_, line, said) => {
   expect(secretFilter([...secretTexts(line)])(said)).toBe(said);
 });
 
 test('a line of a megabyte takes no time to speak of', () => {
   const start = performance.now();
-  secretTexts(`key: ${'keypwdtoken'.repeat(100_000)}\n${'-key'.repeat(250_000)}`);
+  const long = ['keypwdtoken', '-key', 'authorization:', 'https://a:b', ' -u a'].map((part) => part.repeat(1_000_000 / part.length));
+  secretTexts(`key: ${long.join('\n')}`);
   expect(performance.now() - start).toBeLessThan(5_000);
 });

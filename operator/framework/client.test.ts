@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { getEventListeners } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -141,6 +142,15 @@ describe('Retry-After', () => {
     await server.seen('GET', /widgets/);
     setImmediate(() => stop.abort(new Error('enough')));
     expect((await call).message).toBe('enough');
+  });
+
+  test('the wait leaves nothing on a signal that outlives it', async () => {
+    server.create(WIDGETS, widget('a'));
+    const { signal } = new AbortController();
+    server.fail({ status: 429, retryAfter: 0, times: 5 });
+    await client.get(WIDGETS, name, signal);
+    expect(server.requests).toHaveLength(6);
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0);
   });
 
   test.each([429, 500, 503])('%d without it is not repeated', async (status) => {

@@ -1,5 +1,6 @@
 /** The Kubernetes API as this operator uses it: get, create, merge patch, delete, and list and watch for the informers. */
 import type http from 'node:http';
+import { setTimeout } from 'node:timers/promises';
 import type { KubernetesObject } from '../../apis/meta.ts';
 import { type ApiAction, failpoint } from './failpoint.ts';
 import type { Verb } from '../../apis/rights.ts';
@@ -264,13 +265,9 @@ function failure(where: string, status: number, retryAfter: string | undefined, 
 const milliseconds = (seconds: string | undefined): number | undefined =>
   seconds !== undefined && /^\d{1,6}$/.test(seconds) ? Number(seconds) * 1000 : undefined;
 
+/** Leaves nothing on the signal, which may be that of the whole process. */
 async function sleep(wait: number, signal: AbortSignal | undefined): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, wait);
-  signal?.addEventListener('abort', () => resolve(), { once: true });
-  await promise;
-  clearTimeout(timer);
-  signal?.throwIfAborted();
+  await setTimeout(wait, undefined, { signal }).catch(() => signal?.throwIfAborted());
 }
 
 /** The first of `preferred` that the server serves of `group`. Throws an Error for people if it serves none of them. */

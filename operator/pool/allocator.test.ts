@@ -1,5 +1,5 @@
 import { CONDITION, REASON } from '../../apis/infrastructure/conditions.ts';
-import { ANNOTATION, ENTRY_FINALIZER, MACHINE_FINALIZER } from '../../apis/infrastructure/group.ts';
+import { ANNOTATION, MACHINE_FINALIZER } from '../../apis/infrastructure/group.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../apis/infrastructure/kinds.ts';
 import { POOLED_REMOTE_MACHINES, REMOTE_MACHINES } from '../../apis/infrastructure/resources.ts';
 import type { Reservation, ReserveOptions } from './allocator.ts';
@@ -10,7 +10,6 @@ import { caughtUp, NAMESPACE, Setting, type Side } from './testing/setting.ts';
 
 const OPTIONS: ReserveOptions = { failureDomain: undefined, startRun: true };
 const UNREACHABLE: EntryMark = { type: CONDITION.Reachable, status: 'False', reason: REASON.ConnectTimeout, message: 'no answer' };
-const CLEAN: EntryMark = { type: CONDITION.Clean, status: 'True', reason: REASON.Cleaned, message: 'cleaned' };
 
 let setting: Setting;
 beforeEach(async () => {
@@ -244,6 +243,15 @@ describe('a machine whose host cannot be reached', () => {
     expect(['a', 'b'].map((each) => side.allocator.isUnreachable(setting.storedEntry(each)))).toEqual([true, false]);
   });
 
+  test('counts for that entry only, not for one that is made anew under its name', async () => {
+    const side = await given(host('a'), host('b'), machine('m'));
+    await reserve(side);
+    await side.allocator.moveOn(cached(side), OPTIONS, UNREACHABLE);
+    setting.server.delete(POOLED_REMOTE_MACHINES, { namespace: NAMESPACE, name: 'a' });
+    await caughtUp(side.entries, setting.entry(host('a', { spec: { machine: { address: 'other', sshKeyRef: { name: 'key' } } } })));
+    expect(side.allocator.isUnreachable(setting.storedEntry('a'))).toBe(false);
+  });
+
   test.each<[string, (side: Side) => void | Promise<unknown>, object]>([
     ['something was sent to it', ({ allocator, machines }) => allocator.touch(machines.get(NAMESPACE, 'm') as RemoteMachine), {}],
     ['it asked for this very one', () => undefined, { address: 'host-a' }],
@@ -333,45 +341,5 @@ describe('an explicit machine', () => {
   test('without address and pool is told what to do', async () => {
     const side = await given(machine('m', { spec: {} }));
     expect(await reserve(side)).toMatchObject({ kind: 'none', terminal: true, reason: 'NoPoolOrAddress' });
-  });
-});
-
-describe('giving back', () => {
-  test('frees the entry with what was found, then takes off finalizer and quarantine', async () => {
-    const side = await given(host('a'), machine('m'));
-    await reserve(side);
-    await side.allocator.settle(setting.storedEntry('a'));
-    expect(setting.storedEntry('a').metadata.finalizers).toEqual([ENTRY_FINALIZER]);
-    const dirty: EntryMark = { ...CLEAN, status: 'False', reason: REASON.CleanupFailed };
-    const quarantined = await side.allocator.quarantine(setting.storedEntry('a'), setting.storedMachine('m'), 'r', dirty);
-    expect(quarantined).toMatchObject({ metadata: { annotations: { [ANNOTATION.quarantined]: 'r' } }, status: { reserved: true } });
-    await side.allocator.release(quarantined, setting.storedMachine('m'), [CLEAN]);
-    const { metadata, status } = setting.storedEntry('a');
-    expect([metadata.finalizers ?? [], metadata.annotations ?? {}]).toEqual([[], {}]);
-    expect(status).not.toHaveProperty('machineRef');
-    expect(status).toMatchObject({ reserved: false });
-  });
-
-  test('leaves an entry alone that another machine has by now', async () => {
-    const side = await given(host('a', heldBy('x')), machine('m'));
-    await side.allocator.release(setting.storedEntry('a'), setting.storedMachine('m'), [CLEAN]);
-    expect(setting.storedEntry('a').status).toMatchObject({ reserved: true, machineRef: { uid: 'x' } });
-  });
-
-  test('says nothing twice, whatever else is known of the host', async () => {
-    const side = await given(host('a'), machine('m'));
-    await reserve(side);
-    const marked = await side.allocator.mark(setting.storedEntry('a'), { marks: [CLEAN], host: { hostname: 'h' } });
-    const before = setting.writes().length;
-    await side.allocator.mark(marked, { marks: [CLEAN] });
-    expect(setting.writes()).toHaveLength(before);
-    expect(setting.storedEntry('a').status?.host).toEqual({ hostname: 'h' });
-  });
-
-  test('does not write over what somebody else wrote', async () => {
-    const side = await given(host('a'), machine('m'));
-    const stale = setting.storedEntry('a');
-    await reserve(side);
-    await expect(side.allocator.free(stale, [CLEAN])).rejects.toMatchObject({ status: 409 });
   });
 });

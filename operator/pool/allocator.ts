@@ -45,6 +45,8 @@ const none = (terminal: boolean, reason: Reason, message: string): Reservation =
 interface Binding {
   /** Key of the entry. */
   key: string;
+  /** UID of the entry, unless the machine names its host itself or has the copy of one that is gone. */
+  entry: string | undefined;
   /** Whether anything may have been sent to the host. */
   isTouched: boolean;
 }
@@ -65,7 +67,7 @@ export class Allocator {
   readonly #machines: MachineCache;
   /** Entry key -> the machine (by UID) whose binding is being written, so that two reconciles at once don't race for one entry. */
   readonly #assumed = new Map<string, { uid: string; settled: Promise<unknown> }>();
-  /** Entry key -> when its host last could not be reached, in ms since the process started. */
+  /** UID of an entry -> when its host last could not be reached, in ms since the process started. */
   readonly #unreachable = new Map<string, number>();
   /** UID of a machine -> the binding that this process made. */
   readonly #bindings = new Map<string, Binding>();
@@ -74,6 +76,9 @@ export class Allocator {
     this.#client = client;
     this.#entries = entries;
     this.#machines = machines;
+    entries.onChange(({ type, object }) => {
+      if (type === 'deleted') this.#unreachable.delete(object.metadata.uid);
+    });
   }
 
   /**
@@ -92,7 +97,7 @@ export class Allocator {
   touch(machine: RemoteMachine): void {
     const binding = this.#bindings.get(machine.metadata.uid);
     if (binding === undefined) return;
-    this.#unreachable.delete(binding.key);
+    this.#unreachable.delete(binding.entry ?? '');
     binding.isTouched = true;
   }
 
@@ -107,7 +112,7 @@ export class Allocator {
     // One that asks for this very host does not go on to another.
     if (pool === undefined || binding === undefined || wantedIdentity(machine) !== undefined) return undefined;
     if (this.#touched(machine) !== 'no') return undefined;
-    this.#unreachable.set(binding.key, performance.now());
+    if (binding.entry !== undefined) this.#unreachable.set(binding.entry, performance.now());
     const choice = choose({ namespace: namespaceOf(machine), pool, failureDomain: options.failureDomain }, machine, this.#view());
     if (choice.entry === undefined) return undefined;
     return this.#bind(machine, choice.entry, { ...options, startRun: true }, mark);
@@ -177,7 +182,8 @@ export class Allocator {
     const ref = { namespace: entry.metadata.namespace ?? '', name: entry.metadata.name };
     const [hostKey] = trustOf(machine, entry).pinned;
     const pins = hostKey !== undefined && entry.spec !== undefined && pinsHostKey(entry.spec.machine);
-    const metadata = { annotations: { [ANNOTATION.quarantined]: runID, ...(pins && { [ANNOTATION.hostKey]: hostKey }) } };
+    const annotations = { [ANNOTATION.quarantined]: runID, ...(pins && { [ANNOTATION.hostKey]: hostKey }) };
+    const metadata = { resourceVersion: entry.metadata.resourceVersion, annotations };
     const noted = await this.#client.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, ref, { metadata });
     return this.#writeStatus(noted, { reserved: true, marks: [mark] });
   }
@@ -207,7 +213,7 @@ export class Allocator {
       entries: this.#entries,
       machines: this.#machines,
       assumed: (key) => this.#assumed.get(key)?.uid,
-      unreachableSince: (entry) => this.#unreachable.get(keyOf(entry)) ?? (saysUnreachable(entry) ? Number.MIN_VALUE : 0),
+      unreachableSince: (entry) => this.#unreachable.get(entry.metadata.uid) ?? (saysUnreachable(entry) ? Number.MIN_VALUE : 0),
     };
   }
 
@@ -301,7 +307,7 @@ export class Allocator {
     const isNew = machine.metadata.annotations?.[ANNOTATION.poolEntry] !== entry.metadata.name;
     const from = this.#lost(machine, entry);
     const named = await this.#change(machine, { to: entry, from, startRun: options.startRun });
-    if (isNew) this.#bindings.set(machine.metadata.uid, { key: keyOf(entry), isTouched });
+    if (isNew) this.#bindings.set(machine.metadata.uid, { key: keyOf(entry), entry: entry.metadata.uid, isTouched });
     if (why !== undefined && from?.entry !== undefined && names(from.entry, machine))
       await this.#writeStatus(from.entry, { reserved: false, marks: [why] });
     const { name, uid } = machine.metadata;
@@ -325,8 +331,10 @@ export class Allocator {
     const changed = await this.#change(machine, { to: entry, startRun: options.startRun });
     const { annotations, uid } = machine.metadata;
     // Whoever writes the run ID knows that nothing was sent before.
-    if (annotations?.[ANNOTATION.runID] !== changed.metadata.annotations?.[ANNOTATION.runID])
-      this.#bindings.set(uid, { key: `${namespaceOf(machine)}/${annotations?.[ANNOTATION.poolEntry] ?? ''}`, isTouched: false });
+    if (annotations?.[ANNOTATION.runID] !== changed.metadata.annotations?.[ANNOTATION.runID]) {
+      const key = `${namespaceOf(machine)}/${annotations?.[ANNOTATION.poolEntry] ?? ''}`;
+      this.#bindings.set(uid, { key, entry: entry?.metadata.uid, isTouched: false });
+    }
     return { kind: 'reserved', machine: changed, entry };
   }
 
