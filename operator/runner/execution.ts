@@ -145,7 +145,7 @@ async function cleaned(
   }: { runner: Runner; limited: (signal: AbortSignal) => Runner; work: Work; cleanup: CleanupPlan | undefined; timeout: number },
 ): Promise<CleanResult> {
   const deadline = new Deadline(timeout);
-  let command = 'the cleanup';
+  let command = '';
   try {
     const on = (event: FollowEvent): void => {
       if (event.kind === 'running') deadline.set(event.age);
@@ -160,7 +160,8 @@ async function cleaned(
     deadline.clear();
   }
   await runner.kill(runID);
-  return { outcome: 'Failed', command, message: `did not end within ${Math.round(timeout / 1000)} s and was killed`, outputTail: '' };
+  const message = `did not end within ${Math.round(timeout / 1000)} s and was killed`;
+  return { outcome: 'Failed', command, message: command === '' ? `The cleanup ${message}` : message, outputTail: '' };
 }
 
 export class Executor {
