@@ -47,7 +47,15 @@ export class Keeper {
   /** A machine for every host that is in no pool: the next one as soon as the last one is being deleted. */
   async #keepMachines(): Promise<void> {
     const { client, places } = this.#world;
+    const known = new Set<string>();
     for await (const all of client.observe({ ...this.#workload.machines(), labelSelector: PLACE }, this.#stop.signal)) {
+      // A RemoteMachine whose Machine went before it owned it goes with what was applied, as with GitOps.
+      const there = new Set(all.map(({ metadata }) => metadata.name));
+      for (const name of [...known].filter((one) => !there.has(one))) {
+        await client.delete(this.#world.objects.ref('RemoteMachine', name));
+        known.delete(name);
+      }
+      for (const name of there) known.add(name);
       for (const { metadata } of all) this.#unseen.delete(metadata.name);
       const live = all.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
       const kept = new Set([...live.map(({ metadata }) => metadata.labels?.[PLACE]), ...this.#unseen.values()]);
