@@ -55,7 +55,7 @@ const request = (committed: Promise<void>): BootstrapRequest => ({
   timeout: 1_000,
   onTouch: () => undefined,
   committed,
-  onOutput: () => undefined,
+  output: { write: () => undefined, flush: () => undefined },
 });
 
 test('a run starts when it may, and not at contact', async () => {
@@ -84,6 +84,20 @@ test('one that is ended while it waits to start does not', async () => {
 
 const work = () => ({ signal: new AbortController().signal, report: () => undefined });
 const at = Promise.resolve();
+
+test('what a command printed last is told whole or not, before another one begins and at the end', async () => {
+  const told: string[] = [];
+  const printed = (text: string): FollowEvent => ({ kind: 'output', chunk: Buffer.from(text), offset: 0 });
+  const { executor } = host({
+    run: (_runID: string, _plan: unknown, _options: unknown, on: (event: FollowEvent) => void) => {
+      for (const event of [printed('a'), { kind: 'command', name: 'c', at: STARTED, offset: 0 } as const, printed('b')]) on(event);
+      return Promise.resolve(FINISHED);
+    },
+  });
+  const output = { write: (chunk: Buffer) => void told.push(chunk.toString()), flush: () => void told.push('flush') };
+  await executor.bootstrap(ACCESS, { ...request(at), output }, work());
+  expect(told).toEqual(['a', 'flush', 'b', 'flush']);
+});
 
 describe('a run that had its host before', () => {
   test('does not claim it anew: without its claim it is lost', async () => {

@@ -30,6 +30,13 @@ export interface Contact {
   hostKey: HostKey;
 }
 
+/** Takes what a run prints. */
+export interface OutputSink {
+  write(chunk: Buffer): void;
+  /** Nothing goes on from the last line, whole or not: another command begins, or the run has ended. */
+  flush(): void;
+}
+
 export interface BootstrapRequest {
   claimant: Claimant;
   cleanup: CleanupPlan | undefined;
@@ -46,7 +53,7 @@ export interface BootstrapRequest {
   onTouch: () => void;
   /** Resolves once the run may start: the claim alone does not tell other managers that the machine has this host for good. */
   committed: Promise<void>;
-  onOutput: (chunk: Buffer) => void;
+  output: OutputSink;
 }
 
 export interface Progress {
@@ -116,7 +123,7 @@ class Deadline {
 }
 
 /** Takes what a follow sees where it belongs. */
-function listener({ onOutput }: BootstrapRequest, contact: Contact, deadline: Deadline, work: Work): (event: FollowEvent) => void {
+function listener({ output }: BootstrapRequest, contact: Contact, deadline: Deadline, work: Work): (event: FollowEvent) => void {
   let startedAt: Date | undefined;
   return (event) => {
     switch (event.kind) {
@@ -124,9 +131,10 @@ function listener({ onOutput }: BootstrapRequest, contact: Contact, deadline: De
         deadline.set(event.age);
         break;
       case 'output':
-        onOutput(event.chunk);
+        output.write(event.chunk);
         break;
       case 'command':
+        output.flush();
         startedAt ??= event.at;
         work.report({ contact, startedAt, command: event.name });
     }
@@ -184,7 +192,9 @@ export class Executor {
       const contact = { facts: { ...claimed.facts, hostKey: connection.hostKey.fingerprint }, hostKey: connection.hostKey };
       if (claimed.state === undefined) return { ...contact, ended: { phase: 'Lost', holder: claimed.holder } };
       work.report({ contact });
-      return { ...contact, ended: await this.#ended(connection, access.privilege, claimed.state, request, contact, work) };
+      const ended = await this.#ended(connection, access.privilege, claimed.state, request, contact, work);
+      request.output.flush();
+      return { ...contact, ended };
     });
   }
 

@@ -22,7 +22,7 @@ import { cleanupOf } from './cleaning.ts';
 import { clusterNameOf } from './owner.ts';
 import { inUse } from './provisioned.ts';
 import { failureOfRun } from './run-failure.ts';
-import { lineReader } from './run-output.ts';
+import { lineReader, UNHEARD } from './run-output.ts';
 import { AWAITS_CONNECTION, type MachineScope, type MachineStatus } from './scope.ts';
 
 /** What a run needs of this process until it ends; dropped with its task. */
@@ -124,7 +124,7 @@ export class Bootstrap {
       timeout: durationOf(machine.metadata.annotations?.[REQUEST.bootstrapTimeout]) ?? settings.bootstrapTimeout,
       onTouch: () => this.#deps.allocator.touch(machine),
       committed,
-      onOutput: settings.logRunOutput ? lineReader(filter.output, (line) => log.info('output of the run', { line })) : () => undefined,
+      output: settings.logRunOutput ? lineReader(filter.output, (line) => log.info('output of the run', { line })) : UNHEARD,
     };
     tasks.ensure(scope.task, runID, limitsOf(spec), async (work): Promise<HostOutcome> => ({
       work: 'bootstrap',

@@ -5,7 +5,7 @@ import { lineReader } from './run-output.ts';
 function shown(pieces: string[], secrets: string[] = []): string[] {
   const lines: string[] = [];
   const read = lineReader(secretFilter(secrets), (line) => lines.push(line));
-  for (const piece of pieces) read(Buffer.from(piece, 'latin1'));
+  for (const piece of pieces) read.write(Buffer.from(piece, 'latin1'));
   return lines;
 }
 
@@ -30,4 +30,23 @@ test('a line that is too long is left out as a whole', () => {
     expect(shown(['a\n', long, 'b\n'], [secret])).toEqual(['a', told, 'b']);
     expect(shown(['a\n', long.slice(0, start + 7), long.slice(start + 7), 'b\n'], [secret])).toEqual(['a', told, 'b']);
   }
+});
+
+test('a private key that never ends does not hide the rest of the run', () => {
+  const begin = '-----BEGIN RSA PRIVATE KEY-----\nabc\n';
+  expect(shown([begin, 'x\n'.repeat(200), 'the reason why it failed\n'])).toContain('the reason why it failed');
+  expect(shown([begin, `${'x'.repeat(1_000)}\n`.repeat(17), 'the reason why it failed\n'])).toContain('the reason why it failed');
+  // An RSA key of 16,384 bits.
+  expect(shown([begin, `${'x'.repeat(64)}\n`.repeat(193), '-----END RSA PRIVATE KEY-----\nafter\n'])).toEqual(['[redacted]', 'after']);
+});
+
+test('the last line is shown although it is not whole, once nothing follows it', () => {
+  const lines: string[] = [];
+  const read = lineReader(secretFilter(['hunter2-hunter2']), (line) => lines.push(line));
+  read.write(Buffer.from('a\nb hunter2-hunter2'));
+  expect(lines).toEqual(['a']);
+  read.flush();
+  read.flush();
+  read.write(Buffer.from('c\n'));
+  expect(lines).toEqual(['a', 'b [redacted]', 'c']);
 });
