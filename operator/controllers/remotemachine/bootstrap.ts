@@ -7,9 +7,10 @@ import type { Finding } from '../../bootstrap/plan.ts';
 import type { TaskState } from '../../framework/background.ts';
 import type { Result } from '../../framework/types.ts';
 import type { SettleOptions } from '../../pool/allocator.ts';
-import { trustOf } from '../../pool/host-key-pins.ts';
+import { pinsHostKey, trustOf } from '../../pool/host-key-pins.ts';
 import { endpointOf, providerIDOf } from '../../pool/identity.ts';
 import type { BootstrapOutcome, Ended, Progress } from '../../runner/execution.ts';
+import type { HostKey } from '../../ssh/types.ts';
 import { type AccessResult, type HostSpec, hostSpecOf } from '../hosts/access.ts';
 import type { Attempts } from '../hosts/attempts.ts';
 import { durationOf } from '../hosts/duration.ts';
@@ -169,9 +170,7 @@ export class Bootstrap {
     if (startedAt !== undefined) this.#attempts.succeeded(scope.uid);
     if (replacesPin(scope, contact.hostKey)) await pinHostKey(this.#deps, scope, contact.hostKey);
     contacted(scope, contact.facts);
-    // Of a run that lasts, which its status tells of: a restored entry tells by its finalizer that somebody has its host.
-    if (scope.machine.status?.bootstrap?.phase === 'Running')
-      await this.#settleEntry(scope, { run: runID, hostKey: contact.hostKey.publicKey });
+    if (scope.machine.status?.bootstrap?.phase === 'Running') await this.#hold(scope, runID, contact.hostKey);
     scope.status.bootstrap = {
       runID,
       phase: startedAt === undefined ? 'Claimed' : 'Running',
@@ -181,6 +180,15 @@ export class Bootstrap {
     const what = command === undefined ? `Run ${runID} has the host: its bootstrap data goes there and runs` : `${command} runs`;
     scope.wait(CONDITION.BootstrapExecSucceeded, REASON.BootstrapRunning, what + (this.#running.get(scope.uid)?.beware ?? ''));
     return {};
+  }
+
+  /**
+   * A run that lasts, which its status tells of: a restored entry tells by its finalizer that somebody has its host, and the host's key
+   * is known where the status is lost.
+   */
+  async #hold(scope: MachineScope, run: string, hostKey: HostKey): Promise<void> {
+    if (scope.entry !== undefined) await this.#settleEntry(scope, { run, hostKey: hostKey.publicKey });
+    else if (pinsHostKey(scope.machine.spec ?? {})) await pinHostKey(this.#deps, scope, hostKey);
   }
 
   /** While something is tried again, the machine says what went wrong the last time. */
