@@ -23,6 +23,7 @@ import { cleanupOf } from './cleaning.ts';
 import { clusterNameOf } from './owner.ts';
 import { inUse } from './provisioned.ts';
 import { failureOfRun } from './run-failure.ts';
+import { RunHosts } from './run-hosts.ts';
 import { lineReader, UNHEARD } from './run-output.ts';
 import { AWAITS_CONNECTION, type MachineScope, type MachineStatus } from './scope.ts';
 
@@ -40,11 +41,13 @@ interface Running {
 export class Bootstrap {
   readonly #deps: MachineDeps;
   readonly #attempts: Attempts;
+  readonly #hosts: RunHosts;
   readonly #running = new Map<string, Running>();
 
-  constructor(deps: MachineDeps, attempts: Attempts) {
+  constructor(deps: MachineDeps, attempts: Attempts, hosts = new RunHosts()) {
     this.#deps = deps;
     this.#attempts = attempts;
+    this.#hosts = hosts;
   }
 
   async run(scope: MachineScope): Promise<Result | undefined> {
@@ -94,6 +97,7 @@ export class Bootstrap {
 
   forget(uid: string): void {
     this.#running.delete(uid);
+    this.#hosts.forget(uid);
   }
 
   async #start(scope: MachineScope, runID: string): Promise<void> {
@@ -113,7 +117,8 @@ export class Bootstrap {
     const filter = outputFilter(data, plan, access);
     const { promise: committed, resolve: commit } = Promise.withResolvers<void>();
     this.#running.set(scope.uid, { filter, beware: beware(findings), commit, version: scope.version });
-    const { machine } = scope;
+    const { machine, uid } = scope;
+    this.#hosts.begin(uid, runID, spec);
     const log = scope.log.child({ runID });
     const request = {
       claimant: { runID, machine: { ...scope.name, uid: scope.uid } },
@@ -123,7 +128,10 @@ export class Bootstrap {
       abandoned: scope.entry?.metadata.annotations?.[ANNOTATION.abandonedRun],
       options: { commandsAsScript: spec.commandsAsScript ?? false, workingDir: spec.workingDir ?? '/' },
       timeout: durationOf(machine.metadata.annotations?.[REQUEST.bootstrapTimeout]) ?? settings.bootstrapTimeout,
-      onTouch: () => this.#deps.allocator.touch(machine),
+      onTouch: () => {
+        this.#hosts.touch(uid);
+        this.#deps.allocator.touch(machine);
+      },
       committed,
       output: settings.logRunOutput ? lineReader(filter.output, (line) => log.info('output of the run', { line })) : UNHEARD,
     };

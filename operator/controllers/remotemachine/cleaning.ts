@@ -8,13 +8,14 @@ import type { HostKey } from '../../ssh/types.ts';
 import { trustOf } from '../../pool/host-key-pins.ts';
 import { ANNOTATION, PEER_MACHINE_FINALIZER } from '../../../apis/infrastructure/group.ts';
 import type { RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
-import { type AccessResult, cleanUpCommandsOf, type HostSpec, hostSpecOf } from '../hosts/access.ts';
+import { type AccessResult, cleanUpCommandsOf, type HostSpec } from '../hosts/access.ts';
 import type { Attempts } from '../hosts/attempts.ts';
 import { failedCleanup, failureOf } from '../hosts/failure.ts';
 import { type HostOutcome, limitsOf } from '../hosts/tasks.ts';
 import { ifValid, outputFilter, planFor, readBootstrapData } from './bootstrap-data.ts';
 import type { MachineDeps } from './deps.ts';
 import { lastOutput } from './run-failure.ts';
+import { RunHosts } from './run-hosts.ts';
 import { AWAITS_CONNECTION, type MachineScope } from './scope.ts';
 
 export type Cleaning =
@@ -30,12 +31,14 @@ export type FailedCleaning = Extract<Cleaning, { state: 'failed' }>;
 export class HostCleaning {
   readonly #deps: MachineDeps;
   readonly #attempts: Attempts;
+  readonly #hosts: RunHosts;
   /** ID of a cleanup -> when the attempt that goes on began. */
   readonly #since = new Map<string, number>();
 
-  constructor(deps: MachineDeps, attempts: Attempts) {
+  constructor(deps: MachineDeps, attempts: Attempts, hosts = new RunHosts()) {
     this.#deps = deps;
     this.#attempts = attempts;
+    this.#hosts = hosts;
   }
 
   /** How far the cleanup of the run is; it is started where it is due. To be asked again whenever the machine is reconciled. */
@@ -46,7 +49,7 @@ export class HostCleaning {
       if (task.state.phase === 'done') return this.#ended(scope, id, task.state.result);
       if (task.state.phase === 'failed') {
         this.#deps.tasks.forget(scope.task);
-        return this.#failed(scope, id, failureOf(task.state.error, this.#about(scope)));
+        return this.#failed(scope, id, failureOf(task.state.error, this.#about(scope, runID)));
       }
       if (task.state.phase === 'running') return this.#underWay(scope, id, task.state.progress?.command);
       // The time in the queue is not the cleanup's.
@@ -59,10 +62,15 @@ export class HostCleaning {
     try {
       await this.#start(scope, runID, id);
     } catch (error) {
-      return this.#failed(scope, id, failureOf(error, this.#about(scope)));
+      return this.#failed(scope, id, failureOf(error, this.#about(scope, runID)));
     }
     this.#since.set(id, scope.now.getTime());
     return this.#underWay(scope, id, undefined);
+  }
+
+  /** Where it is cleaned of the run. */
+  hostOf(scope: MachineScope, runID: string | undefined): HostSpec | undefined {
+    return this.#hosts.specOf(scope, runID);
   }
 
   #underWay({ now }: MachineScope, id: string, command: string | undefined): Cleaning {
@@ -78,7 +86,7 @@ export class HostCleaning {
   }
 
   async #start(scope: MachineScope, runID: string, id: string): Promise<void> {
-    const spec = hostSpecOf(scope.machine.spec, scope.entry);
+    const spec = this.hostOf(scope, runID);
     if (spec === undefined) throw new Error(`RemoteMachine ${scope.key} lost its address`);
     const access = await this.#deps.access.read(scope.name.namespace, spec, trustOf(scope.machine, scope.entry), scope.signal);
     const adopts = isAdopted(scope.machine, runID) ? { runID, machine: { ...scope.name, uid: scope.uid } } : undefined;
@@ -115,8 +123,8 @@ export class HostCleaning {
     return { state: 'failed', reason, message, wait };
   }
 
-  #about(scope: MachineScope): Parameters<typeof failureOf>[1] {
-    return { namespace: scope.name.namespace, spec: hostSpecOf(scope.machine.spec, scope.entry) };
+  #about(scope: MachineScope, runID: string): Parameters<typeof failureOf>[1] {
+    return { namespace: scope.name.namespace, spec: this.hostOf(scope, runID) };
   }
 }
 

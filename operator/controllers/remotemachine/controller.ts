@@ -13,12 +13,14 @@ import { taskKey } from '../hosts/tasks.ts';
 import { Bootstrap } from './bootstrap.ts';
 import { HostCleaning } from './cleaning.ts';
 import { Deletion } from './delete.ts';
+import { Departure } from './departure.ts';
 import type { MachineDeps } from './deps.ts';
 import { setNodeProviderID } from './node.ts';
 import { clusterNameOf, isWatched, ownerMachineName, pausedBy } from './owner.ts';
 import { reportProvisioned, settle } from './provisioned.ts';
 import { reserve } from './reserve.ts';
 import { Retry } from './retry.ts';
+import { RunHosts } from './run-hosts.ts';
 import { MachineScope } from './scope.ts';
 import { StatusWriter } from './status.ts';
 
@@ -33,6 +35,7 @@ export class RemoteMachineReconciler implements Reconciler {
   /** From 1 s, as a host that reboots is soon back, to 30 s. */
   readonly #attempts = new Attempts(1_000, 30_000);
   readonly #bootstrap: Bootstrap;
+  readonly #departure: Departure;
   readonly #deletion: Deletion;
   readonly #retry: Retry;
   readonly #status: StatusWriter;
@@ -42,8 +45,10 @@ export class RemoteMachineReconciler implements Reconciler {
 
   constructor(deps: MachineDeps) {
     this.#deps = deps;
-    this.#bootstrap = new Bootstrap(deps, this.#attempts);
-    const cleaning = new HostCleaning(deps, this.#attempts);
+    const hosts = new RunHosts();
+    this.#bootstrap = new Bootstrap(deps, this.#attempts, hosts);
+    const cleaning = new HostCleaning(deps, this.#attempts, hosts);
+    this.#departure = new Departure(deps, cleaning, hosts);
     this.#deletion = new Deletion(deps, cleaning);
     this.#retry = new Retry(deps, cleaning);
     this.#status = new StatusWriter(deps.client, deps.events);
@@ -80,6 +85,8 @@ export class RemoteMachineReconciler implements Reconciler {
       this.#stepAside(scope.name);
       return early;
     }
+    const leaves = await this.#departure.run(scope);
+    if (leaves !== undefined) return leaves;
     const waits = await reserve(this.#deps, this.#waiting, scope);
     if (waits !== undefined) return waits;
     const retries = await this.#retry.run(scope);

@@ -10,7 +10,6 @@ import { names, type SettleOptions } from '../../pool/allocator.ts';
 import type { EntryMark } from '../../pool/entry-status.ts';
 import { newRunID } from '../../pool/machine-patch.ts';
 import { endpointOf } from '../../pool/identity.ts';
-import { hostSpecOf } from '../hosts/access.ts';
 import { durationOf } from '../hosts/duration.ts';
 import { claimedBy } from '../hosts/failure.ts';
 import { isLostWithNamespace } from '../hosts/namespace.ts';
@@ -43,9 +42,9 @@ export class Deletion {
     if (!held || this.#gone.has(scope.uid) || isMovedAway(scope.machine)) return 'gone';
     scope.entry = this.#deps.allocator.entryOf(scope.machine);
     const runID = scope.machine.metadata.annotations?.[ANNOTATION.runID];
-    const spec = hostSpecOf(scope.machine.spec, scope.entry);
     // What is about to connect must not, before it is asked whether anything has.
     if (runID !== undefined && this.#deps.tasks.peek(scope.task)?.id === runID) await this.#deps.tasks.abort(scope.task);
+    const spec = this.#cleaning.hostOf(scope, runID);
     const untouched = this.#deps.allocator.isUntouched(scope.machine) && !isOfAnotherOperator(scope);
     if (untouched || spec === undefined) {
       const clean = mark('True', REASON.NeverClaimed, 'Nothing was done on the host');
@@ -155,7 +154,7 @@ export class Deletion {
   async #finish(scope: MachineScope, marks: EntryMark[], along: SettleOptions = {}): Promise<DeletionResult> {
     const { entry, machine } = scope;
     if (entry !== undefined) await this.#deps.allocator.release(entry, machine, marks, along);
-    const spec = hostSpecOf(machine.spec, entry);
+    const spec = this.#cleaning.hostOf(scope, machine.metadata.annotations?.[ANNOTATION.runID]);
     const what = marks[0]?.message ?? '';
     const host = spec === undefined ? 'it never had a host' : `host ${endpointOf(spec)}`;
     this.#deps.events.event(
