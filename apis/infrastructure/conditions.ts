@@ -222,8 +222,8 @@ const reasons = {
   },
   KubeconfigNotFound: { means: 'The Secret <cluster>-kubeconfig is not there yet.' },
   WorkloadClusterUnreachable: {
-    means: 'The API server of the workload cluster does not answer.',
-    action: 'Look at the endpoint that the message names.',
+    means: 'The API server of the workload cluster does not answer, or not as it should.',
+    action: 'Look at what the message names.',
   },
 
   // Cleanup.
@@ -245,7 +245,8 @@ const reasons = {
 
   Forbidden: {
     means: 'The API server refuses the operator a right; the message names it. It tries again.',
-    action: "Apply the manifests of the operator's version, and look for what else keeps its ServiceAccount from it.",
+    action:
+      "Apply the manifests of the operator's version, and look for what else keeps its ServiceAccount, or in a workload cluster the user of its kubeconfig, from it.",
   },
   InternalError: {
     means: 'The operator failed in a way that it has no name for. It tries again.',

@@ -18,6 +18,7 @@ import type { MachineDeps } from './deps.ts';
 import { setNodeProviderID } from './node.ts';
 import { clusterNameOf, isWatched, ownerMachineName, pausedBy } from './owner.ts';
 import { reportProvisioned, settle } from './provisioned.ts';
+import { isRefusal, telling } from './refusal.ts';
 import { reserve } from './reserve.ts';
 import { Retry } from './retry.ts';
 import { RunHosts } from './run-hosts.ts';
@@ -66,7 +67,11 @@ export class RemoteMachineReconciler implements Reconciler {
     }
     this.#known.set(key, machine.metadata.uid);
     const scope = new MachineScope(machine, { log, signal, now: this.#deps.client.now() });
-    const result = await this.#phases(scope);
+    const result = await this.#phases(scope).catch(async (error: unknown) => {
+      // What it says is for people; the error is what counts.
+      if (isRefusal(error) && !signal.aborted) await this.#status.write(scope, undefined).catch(() => undefined);
+      throw error;
+    });
     if (result === 'gone') return undefined;
     const written = await this.#status.write(scope, result);
     this.#bootstrap.commit(scope);
@@ -79,28 +84,32 @@ export class RemoteMachineReconciler implements Reconciler {
     if (paused !== undefined || scope.deleting) this.#stepAside(scope.name);
     if (paused !== undefined) return this.#pause(scope, paused);
     scope.mark(CONDITION.Paused, 'False', REASON.NotPaused, 'Not paused');
-    if (scope.deleting) return this.#deletion.run(scope);
+    if (scope.deleting) return telling(scope, CONDITION.CleanedUp, () => this.#deletion.run(scope));
     const early = this.#precondition(scope);
     if (early !== undefined) {
       this.#stepAside(scope.name);
       return early;
     }
-    const leaves = await this.#departure.run(scope);
-    if (leaves !== undefined) return leaves;
-    const waits = await reserve(this.#deps, this.#waiting, scope);
+    const waits = await telling(scope, CONDITION.HostReserved, () => this.#reserve(scope));
     if (waits !== undefined) return waits;
-    const retries = await this.#retry.run(scope);
-    if (retries !== undefined) return retries;
-    if (scope.machine.spec?.providerID === undefined) {
-      if (scope.owner?.spec?.bootstrap.dataSecretName === undefined) return this.#awaitData(scope);
-      const runs = await this.#bootstrap.run(scope);
-      if (runs !== undefined) return runs;
-    }
+    const runs = await telling(scope, CONDITION.BootstrapExecSucceeded, () => this.#run(scope));
+    if (runs !== undefined) return runs;
     reportProvisioned(scope);
     // Nobody is to wait for the rest: the report that the machine is ready is a change, which brings us here again.
     if (scope.machine.status?.ready !== true) return undefined;
-    await settle(this.#deps, scope);
+    await telling(scope, CONDITION.NodeProviderIDSet, () => settle(this.#deps, scope));
     return setNodeProviderID(this.#deps, scope);
+  }
+
+  async #reserve(scope: MachineScope): Promise<Result | undefined> {
+    return (await this.#departure.run(scope)) ?? reserve(this.#deps, this.#waiting, scope);
+  }
+
+  async #run(scope: MachineScope): Promise<Result | undefined> {
+    const retries = await this.#retry.run(scope);
+    if (retries !== undefined || scope.machine.spec?.providerID !== undefined) return retries;
+    if (scope.owner?.spec?.bootstrap.dataSecretName === undefined) return this.#awaitData(scope);
+    return this.#bootstrap.run(scope);
   }
 
   #findOwner(scope: MachineScope): void {

@@ -1,3 +1,4 @@
+import { ApiError } from '../../framework/types.ts';
 import type { NodeState } from './workload-nodes.ts';
 import { OWNERS, owner, reserved } from '../testing/objects.ts';
 import { World } from '../testing/world.ts';
@@ -15,17 +16,17 @@ beforeEach(async () => {
 afterEach(() => world.stop());
 
 /** The phase, with a workload cluster that stands as `state` says. */
-async function run(state: NodeState) {
+async function run(state: NodeState | ApiError) {
   const nodes = {
     observe: (...args: unknown[]) => {
       observed.push(args);
-      return Promise.resolve(state);
+      return state instanceof ApiError ? Promise.reject(state) : Promise.resolve(state);
     },
     leave: (key: string) => left.push(key),
   };
   const scope = world.scope();
   scope.status = { ...scope.status, host: { machineID: 'id', hostname: 'h' }, addresses: [{ type: 'ExternalIP', address: '10.0.0.1' }] };
-  const result = await setNodeProviderID({ ...world.deps, nodes } as unknown as MachineDeps, scope);
+  const result = await setNodeProviderID({ ...world.deps, nodes } as unknown as MachineDeps, scope).catch((error: unknown) => error);
   const { status, reason, message } = scope.condition('NodeProviderIDSet') ?? {};
   return { result, told: { status, reason, message }, ready: scope.condition('Ready') };
 }
@@ -49,6 +50,17 @@ test('what it waits for is told, and Ready does not fall for it', async () => {
   expect(told).toEqual({ status: 'Unknown', reason: 'NodeAmbiguous', message: 'a, b' });
   expect(ready).toBeUndefined();
   expect(left).toEqual([]);
+});
+
+test.each([
+  [new ApiError(403, 'Forbidden', 'cannot patch'), 'Forbidden', 'The workload cluster refuses the user of its kubeconfig: cannot patch'],
+  [new ApiError(422, 'Invalid', 'no such ID'), 'WorkloadClusterUnreachable', 'The workload cluster refuses a request: no such ID'],
+  [new ApiError(0, 'Timeout', 'no answer'), 'WorkloadClusterUnreachable', "The workload cluster can't be reached: no answer"],
+])('what the workload cluster does not do is told, and asked for again: %s', async (error, reason, message) => {
+  await world.create(owner(), reserved(PROVISIONED));
+  const { told, result } = await run(error);
+  expect(told).toEqual({ status: 'Unknown', reason, message });
+  expect(result).toBe(error);
 });
 
 test('a Node that Cluster API has found needs no look', async () => {

@@ -4,6 +4,7 @@ import type { Result } from '../../framework/types.ts';
 import type { MachineDeps } from './deps.ts';
 import { clusterNameOf } from './owner.ts';
 import type { MachineScope } from './scope.ts';
+import { problemOf } from './workload-nodes.ts';
 
 export async function setNodeProviderID(deps: MachineDeps, scope: MachineScope): Promise<Result> {
   const providerID = scope.machine.spec?.providerID;
@@ -23,11 +24,16 @@ export async function setNodeProviderID(deps: MachineDeps, scope: MachineScope):
     return {};
   }
   const { host, addresses } = scope.status;
-  const state = await deps.nodes.observe(scope.name, clusterName, {
+  const identity = {
     machineID: host?.machineID,
     hostname: host?.hostname,
     addresses: (addresses ?? []).map(({ address }) => address),
     providerID,
+  };
+  const state = await deps.nodes.observe(scope.name, clusterName, identity).catch((error: unknown) => {
+    const { reason, message } = problemOf(error);
+    scope.mark(CONDITION.NodeProviderIDSet, 'Unknown', reason, message);
+    throw error;
   });
   if (state.kind === 'set') return done(state.node);
   scope.mark(CONDITION.NodeProviderIDSet, 'Unknown', state.reason, state.message);

@@ -138,6 +138,18 @@ test('a cluster that does not list its Nodes is connected to anew, as its kubeco
   expect(await observe()).toMatchObject({ reason: 'WaitingForNode' });
 });
 
+test('one that refuses the list is told of as soon as it has, with its words', async () => {
+  await observe();
+  await settle();
+  handlers.failing(new ApiError(403, 'Forbidden', 'nodes is forbidden: User "u" cannot list'));
+  await settle();
+  expect(woken).toEqual(['m']);
+  expect(await observe()).toMatchObject({ reason: 'Forbidden', message: expect.stringContaining('User "u" cannot list') as string });
+  // By then its kubeconfig may be another.
+  await jest.advanceTimersByTimeAsync(1_000);
+  expect(workloads).toHaveLength(2);
+});
+
 test('one whose watch fails for some time is connected to anew with what its kubeconfig says by then', async () => {
   const workload = await connected();
   handlers.failing(new ApiError(401, 'Unauthorized', 'the certificate has expired'));

@@ -2,7 +2,7 @@
 import { SECRETS } from '../../../apis/core.ts';
 import { REASON, type Reason } from '../../../apis/infrastructure/conditions.ts';
 import type { Node, Secret } from '../../../apis/meta.ts';
-import { type Cache, type Client, isNotFound, type Logger, type Request } from '../../framework/types.ts';
+import { ApiError, type Cache, type Client, isNotFound, type Logger, messageOf, type Request } from '../../framework/types.ts';
 import { decoded } from '../hosts/access.ts';
 import { type HostIdentity, matchNode } from './node-match.ts';
 
@@ -35,11 +35,16 @@ const LONGEST_READ = 30_000;
 /** Milliseconds for a first list of the Nodes, which is one request: after it the cluster counts as unreachable. */
 const LONGEST_LIST = 10_000;
 
+export interface Problem {
+  reason: Reason;
+  message: string;
+}
+
 interface WorkloadCluster {
   waiting: Map<string, Request>;
   connection?: WorkloadConnection;
   synced: boolean;
-  problem?: { reason: Reason; message: string };
+  problem?: Problem;
   timer?: NodeJS.Timeout;
   readAfter: number;
 }
@@ -121,15 +126,18 @@ export class WorkloadNodes {
       const kubeconfig = decoded(secret, 'value');
       if (kubeconfig === undefined) throw new Error(`Secret ${key}-kubeconfig has no key \`value\``);
       if (this.#clusters.get(key) !== cluster) return;
+      const { promise: refused, reject: refuse } = Promise.withResolvers<never>();
       const connection = this.#connect(kubeconfig, {
         changed: () => this.#wake(cluster),
         // Certificates are renewed and endpoints move: what the kubeconfig says by now may work.
         failing: (error) => {
-          if (cluster.connection === connection && cluster.synced) this.#failed(key, cluster, error);
+          if (cluster.connection !== connection) return;
+          if (cluster.synced) this.#failed(key, cluster, error);
+          else refuse(error);
         },
       });
       cluster.connection = connection;
-      await this.#awaitSync(cluster, connection);
+      await this.#awaitSync(cluster, connection, refused);
       if (this.#clusters.get(key) !== cluster) return;
       cluster.synced = true;
       cluster.readAfter = FIRST_READ;
@@ -141,19 +149,19 @@ export class WorkloadNodes {
   }
 
   /** A certificate or an endpoint that is out of date shows as a list that does not come: the kubeconfig is then read anew. */
-  async #awaitSync(cluster: WorkloadCluster, connection: WorkloadConnection): Promise<void> {
+  async #awaitSync(cluster: WorkloadCluster, connection: WorkloadConnection, refused: Promise<never>): Promise<void> {
     const late = new Promise<never>((_, reject) => {
       cluster.timer = setTimeout(() => reject(new Error(`${connection.server} does not list its Nodes`)), LONGEST_LIST);
     });
-    await Promise.race([connection.synced, late]).finally(() => clearTimeout(cluster.timer));
+    await Promise.race([connection.synced, late, refused]).finally(() => clearTimeout(cluster.timer));
   }
 
   #failed(key: string, cluster: WorkloadCluster, error: unknown): void {
-    const message = error instanceof Error ? error.message : String(error);
     this.#log.debug('the workload cluster is not reached yet', { cluster: key, error });
-    cluster.problem = isNotFound(error)
-      ? { reason: REASON.KubeconfigNotFound, message: `Secret ${key}-kubeconfig does not exist yet` }
-      : { reason: REASON.WorkloadClusterUnreachable, message: `The workload cluster can't be reached: ${message}` };
+    cluster.problem =
+      cluster.connection === undefined && isNotFound(error)
+        ? { reason: REASON.KubeconfigNotFound, message: `Secret ${key}-kubeconfig does not exist yet` }
+        : problemOf(error);
     this.#close(cluster);
     this.#wake(cluster);
     cluster.timer = setTimeout(() => void this.#open(key, cluster), cluster.readAfter);
@@ -170,4 +178,13 @@ export class WorkloadNodes {
     delete cluster.connection;
     cluster.synced = false;
   }
+}
+
+/** What is wrong with a request to a workload cluster. */
+export function problemOf(error: unknown): Problem {
+  const message = messageOf(error);
+  if (error instanceof ApiError && error.status === 403)
+    return { reason: REASON.Forbidden, message: `The workload cluster refuses the user of its kubeconfig: ${message}` };
+  const what = error instanceof ApiError && error.status >= 400 ? 'refuses a request' : "can't be reached";
+  return { reason: REASON.WorkloadClusterUnreachable, message: `The workload cluster ${what}: ${message}` };
 }
