@@ -176,6 +176,20 @@ test('an object of another watch filter is left alone', async () => {
   expect(world.stored().status).toBeUndefined();
 });
 
+test('an object that is given to another watch filter is let go of, with its connection', async () => {
+  world.deps.settings.watchFilter = 'mine';
+  const labels = { 'cluster.x-k8s.io/watch-filter': 'mine' };
+  await world.create(...secrets(), owner(), cluster(), reserved(undefined, { labels }));
+  await reconcile();
+  await world.until(() => world.executor.calls === 1);
+  await world.patch(REMOTE_MACHINES, 'm', { metadata: { labels: { 'cluster.x-k8s.io/watch-filter': 'other' } } });
+  await reconcile();
+  expect(world.executor.bootstraps[0]?.work.signal.aborted).toBe(true);
+  await world.patch(REMOTE_MACHINES, 'm', { metadata: { labels } });
+  await reconcile();
+  await world.until(() => world.executor.calls === 2);
+});
+
 /** Whatever provisioning waits for or stumbles over. */
 const gates: Record<string, () => Parameters<World['create']>> = {
   'its Machine is gone': () => [cluster(), ...secrets()],

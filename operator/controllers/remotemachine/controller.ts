@@ -59,12 +59,10 @@ export class RemoteMachineReconciler implements Reconciler {
     const key = `${request.namespace}/${request.name}`;
     const machine = this.#deps.machines.get(request.namespace, request.name);
     const known = this.#known.get(key);
-    if (known !== undefined && known !== machine?.metadata.uid) await this.#forget(request, key, known);
-    if (machine === undefined) return undefined;
-    if (!isWatched(machine.metadata, this.#deps.settings.watchFilter)) {
-      this.#stepAside(request);
-      return undefined;
-    }
+    const isOurs = machine !== undefined && isWatched(machine.metadata, this.#deps.settings.watchFilter);
+    // Gone, made anew, or left to another manager, which follows what runs.
+    if (known !== undefined && (!isOurs || known !== machine.metadata.uid)) await this.#forget(request, key, known);
+    if (!isOurs) return undefined;
     this.#known.set(key, machine.metadata.uid);
     const scope = new MachineScope(machine, { log, signal, now: this.#deps.client.now() });
     const result = await this.#phases(scope).catch(async (error: unknown) => {
