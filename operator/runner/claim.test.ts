@@ -91,12 +91,14 @@ test('nobody but root can read a claim', async () => {
   }
 });
 
-test('what a power cut left of a claim is swept away, and another claimant is not disturbed', async () => {
+test('what a power cut left of a claim is swept away, and nobody is disturbed who makes one, or puts one back, at the same time', async () => {
   await using host = new LocalHost();
   const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  for (const left of ['gone.1', 'new.another-boot.1', `new.${boot}.1`]) mkdirSync(join(host.paths.state, left, 'x'), { recursive: true });
+  const present = [`gone.${boot}.1`, `new.${boot}.1`];
+  for (const left of ['gone.another-boot.1', 'new.another-boot.1', ...present])
+    mkdirSync(join(host.paths.state, left, 'x'), { recursive: true });
   await host.runner().claim(CLAIMANT, undefined);
-  expect(readdirSync(host.paths.state).sort()).toEqual(['claim', `new.${boot}.1`]);
+  expect(readdirSync(host.paths.state).sort()).toEqual(['claim', ...present]);
 });
 
 test('a run ID that was copied to another machine is no right to the host', async () => {

@@ -1,11 +1,8 @@
-import { execFileSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { CLAIMANT, LocalHost, OPTIONS, RUN, USERLANDS, cleanupOf, collect, fileStep, planOf, until } from './testing/local.ts';
-import { runnerFactory } from './runner.ts';
+import { stalled } from './testing/stalled.ts';
 import type { CleanupPlan } from '../cleanup/plan.ts';
 import type { Plan } from '../bootstrap/plan.ts';
-import type { Runner } from './types.ts';
 
 jest.setTimeout(120_000);
 
@@ -110,28 +107,6 @@ test('a claim that was never started is only removed, and nothing starts any mor
   expect(result).toEqual({ outcome: 'Clean', ran: existsSync(host.path('cleaned')) });
   expect(existsSync(host.claim())).toBe(false);
 });
-
-/** Something that waits in the middle of an upload until it may go on. */
-async function stalled<T>(
-  host: LocalHost,
-  begin: (slowly: (signal: AbortSignal) => Runner) => Promise<T>,
-): Promise<{ work: Promise<PromiseSettledResult<T>[]>; goOn: () => void }> {
-  const slow = host.path('slow');
-  const gate = join(slow, 'gate');
-  mkdirSync(slow);
-  execFileSync('mkfifo', [gate]);
-  writeFileSync(join(slow, 'base64'), `#!/bin/sh\n: >${slow}/reached; read x <${gate}; exec /usr/bin/base64 "$@"\n`, { mode: 0o755 });
-  const factory = runnerFactory({ ...host.paths, path: `${slow}:${host.paths.path}` });
-  const work = Promise.allSettled([begin((signal) => factory(host.connect(), 'plain', signal))]);
-  await until(() => existsSync(join(slow, 'reached')), 'the upload');
-  return {
-    work,
-    goOn: () => {
-      writeFileSync(join(slow, 'base64'), '#!/bin/sh\nexec /usr/bin/base64 "$@"\n');
-      writeFileSync(gate, 'go\n');
-    },
-  };
-}
 
 describe('a start that is overtaken by a release', () => {
   const OTHER = `${RUN}1`;

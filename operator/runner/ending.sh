@@ -59,6 +59,8 @@ do_tidy() { # RUN
 }
 
 do_clean() { # RUN GIVEN: answers with the job to follow, or that there is none; GIVEN: yes where its plan is uploaded
+  boot
+  mine "$1" || forsake "$1"
   mine "$1" || { say clean absent; return; }
   words=$(forbid 2>&1) || {
     mine "$1" || { say clean absent; return; }
@@ -103,11 +105,21 @@ latest() { # sets last to the number of the cleanup that was started last, or 0
 confirmed() { { read -r code _ <"$room/cleanup-$last/result"; } 2>/dev/null && [ "$code" = 0 ]; }
 
 do_release() { # RUN
+  boot
   if mine "$1" && latest && confirmed; then release; fi
 }
 
+forsake() { # RUN: whoever is still about to claim the host for it comes too late, or has claimed it by now
+  gone=$STATE/gone.$boot.$nonce
+  rm -f "$VOLATILE/$1".claim.*
+  for made in "$STATE"/new.*/run."$1"; do
+    [ ! -e "$made" ] || { mv "${made%/*}" "$gone" && rm -rf "$gone"; }
+  done
+}
+
 release() {
-  gone=$STATE/gone.$nonce
+  forsake "$run"
+  gone=$STATE/gone.$boot.$nonce
   words=$(mv "$CLAIM" "$gone" 2>&1) || { [ ! -e "$CLAIM" ] || fail HostNotWritable "$words"; return 0; }
   read -r holder <"$gone/run"
   if [ "$holder" != "$run" ]; then place "$gone" "$CLAIM" && return; fi # another's, made since we looked

@@ -183,6 +183,19 @@ describe('a host that another operator bootstrapped', () => {
   });
 });
 
+test.each([
+  ['nobody', undefined, { outcome: 'Clean', ran: false }],
+  ['another run', 'x', { outcome: 'InUse' }],
+])('a run of which a host that %s has shows nothing is kept from coming late', async (_name, runID, expected) => {
+  const holder = runID === undefined ? undefined : { runID, machine: { namespace: 'n', name: 'x', uid: 'u' } };
+  const { executor, asked } = host({
+    inspect: () => Promise.resolve({ facts: {}, state: undefined, holder }),
+    clean: (run: string) => Promise.resolve((asked.push(`clean ${run}`), { outcome: 'Clean', ran: false })),
+  });
+  expect(await executor.reclaim(ACCESS, ({ runID }) => runID === 'r', work(), { run: 'r' })).toMatchObject(expected);
+  expect(asked).toEqual(['clean r', 'close']);
+});
+
 test('a cleanup that has had its time is killed, and has failed', async () => {
   const holder = { runID: 'r', machine: { namespace: 'n', name: 'm', uid: 'u' } };
   const killed: string[] = [];

@@ -81,6 +81,8 @@ export interface Work {
 }
 
 export interface Reclaim {
+  /** Run that is to have nothing on the host any more: where it has no claim, one that is still on its way comes too late. */
+  run?: string | undefined;
   /** As the objects say by now; not set: as the claim says. */
   cleanup?: CleanupPlan | undefined;
   /** For whom another operator bootstrapped the host: where it has no claim, one is made before it is cleaned. */
@@ -206,7 +208,7 @@ export class Executor {
     access: HostAccess,
     isOurs: (holder: Claimant) => boolean,
     work: Work,
-    { cleanup, adopts, timeout = Infinity }: Reclaim = {},
+    { run, cleanup, adopts, timeout = Infinity }: Reclaim = {},
   ): Promise<ReclaimOutcome> {
     return this.#connected(access, work.signal, async (connection) => {
       const { hostKey } = connection;
@@ -217,10 +219,12 @@ export class Executor {
         await runner.claim(adopts, cleanup, { begun: true });
         holder = adopts;
       }
-      if (holder === undefined) return { outcome: 'Clean', ran: false, hostKey };
-      if (!isOurs(holder)) return { outcome: 'InUse', holder, hostKey };
+      const inUse = holder !== undefined && !isOurs(holder) ? holder : undefined;
+      const runID = inUse === undefined ? (holder?.runID ?? run) : run;
       const limited = (signal: AbortSignal): Runner => this.#createRunner(connection, access.privilege, signal);
-      return { ...(await cleaned(holder.runID, { runner, limited, work, cleanup, timeout })), hostKey };
+      const nothing = { outcome: 'Clean', ran: false } as const;
+      const result = runID === undefined ? nothing : await cleaned(runID, { runner, limited, work, cleanup, timeout });
+      return inUse === undefined ? { ...result, hostKey } : { outcome: 'InUse', holder: inUse, hostKey };
     });
   }
 

@@ -14,6 +14,7 @@
 #       output                     what the commands print, with marks: \036RUN command|end ...
 #       current result             kind and name of the step; exit code, date, sentinel, kind and name
 # $VOLATILE/RUN.JOB.PID/alive      FIFO that this process holds open as long as it lives
+# $VOLATILE/RUN.claim.NONCE        somebody is about to claim the host for the run; taken away, it comes too late
 STATE=/var/lib/cluster-api-provider-remote
 VOLATILE=/run/cluster-api-provider-remote
 SYSTEMD=/run/systemd/system
@@ -135,6 +136,8 @@ require() {
 }
 
 fill() { # RUN NAMESPACE NAME UID BEGUN
+  [ -d "$VOLATILE" ] || mkdir -p "$VOLATILE" || return 1
+  : >"$intent" || return 1
   [ -d "$STATE" ] || mkdir -p "$STATE" || return 1
   sweep && mkdir "$new" "$new/run.$1" &&
     text "$new/run" "$1" && text "$new/namespace" "$2" && text "$new/name" "$3" && text "$new/uid" "$4" || return 1
@@ -153,9 +156,9 @@ fill() { # RUN NAMESPACE NAME UID BEGUN
   flush "$@"
 }
 
-sweep() { # what a power cut left of claims that were being made or removed
+sweep() { # what a power cut left of claims that were being made or removed. (Of this boot somebody may put it in place.)
   for left in "$STATE"/gone.* "$STATE"/new.*; do
-    case $left in "$STATE/new.$boot".*) ;; *) [ ! -e "$left" ] || rm -rf "$left" ;; esac
+    case $left in "$STATE/new.$boot".* | "$STATE/gone.$boot".*) ;; *) [ ! -e "$left" ] || rm -rf "$left" ;; esac
   done
 }
 
@@ -164,9 +167,12 @@ do_claim() { # RUN NAMESPACE NAME UID BEGUN ABANDONED: whether something ran alr
   boot
   if ! mine "$1" && [ -n "$6" ]; then abandon "$6"; fi
   if ! mine "$1" && [ -z "$holder" ]; then
-    new=$STATE/new.$boot.$nonce
-    words=$(fill "$@" 2>&1) || { rm -rf "$new"; fail HostNotWritable "$words"; }
+    new=$STATE/new.$boot.$nonce intent=$VOLATILE/$1.claim.$nonce
+    words=$(fill "$@" 2>&1) || { rm -rf "$new" "$intent"; fail HostNotWritable "$words"; }
+    # A disk may take its time, and whoever waited for it have given the host to another.
+    [ -e "$intent" ] || { rm -rf "$new"; fail ClaimLost "run $1 was given up before it had the host"; }
     words=$(place "$new" "$CLAIM" 2>&1) || { rm -rf "$new"; [ -e "$CLAIM" ] || fail HostNotWritable "$words"; }
+    rm -f "$intent"
     flush "$STATE"
   fi
   hold "$1"

@@ -90,7 +90,7 @@ export class HostCleaning {
     if (spec === undefined) throw new Error(`RemoteMachine ${scope.key} lost its address`);
     const access = await this.#deps.access.read(scope.name.namespace, spec, trustOf(scope.machine, scope.entry), scope.signal);
     const adopts = isAdopted(scope.machine, runID) ? { runID, machine: { ...scope.name, uid: scope.uid } } : undefined;
-    const how = { cleanup: cleanupOf(scope, spec), adopts };
+    const how = { run: runID, cleanup: cleanupOf(scope, spec), adopts };
     this.#deps.tasks.ensure(scope.task, id, limitsOf(spec), async (work): Promise<HostOutcome> => {
       const outcome = await this.#deps.executor.reclaim(access, (holder) => holder.runID === runID, work, how);
       if (outcome.outcome !== 'Failed') return { work: 'clean', outcome };
