@@ -286,6 +286,21 @@ test('only files that were not there before the run go, newest first, and no fol
   expect(lstatSync(host.path('became')).isDirectory()).toBe(true);
 });
 
+test.each([
+  ['', 'pki'],
+  [', also where a link leads that the run has changed', 'link'],
+])('of a file that was being written when the run was killed nothing is left%s', async (_name, folder) => {
+  await using host = new LocalHost();
+  for (const each of ['pki', 'before']) mkdirSync(host.path(each));
+  symlinkSync(host.path('before'), host.path('link'));
+  const plan = planOf(`ln -sfn ${host.path('pki')} ${host.path('link')}`, fileStep(host.path(folder, 'ca.key'), 'a-secret-line'));
+  await host.runner().claim(CLAIMANT, cleanupOf(['true']));
+  const { work } = await stalled(host, (slowly) => slowly(new AbortController().signal).run(RUN, plan, OPTIONS, ignore), 'chown');
+  expect(await host.runner().clean(RUN, ignore)).toMatchObject({ outcome: 'Clean', ran: true });
+  expect(readdirSync(host.path('pki'))).toEqual([]);
+  await work;
+});
+
 test('a host that was claimed anew is not released by a late cleanup', async () => {
   await using host = new LocalHost();
   await ran(host, cleanupOf([]));

@@ -140,11 +140,17 @@ settle() {
   group=
 }
 
-step_remember() { # files that the run will have brought
+step_remember() { # files that the run will have brought, and those that it writes first, beside them
   [ "$2" = file ] || return 0
   resolve "$7"
+  note_beside "$1" || lost=$target
   if [ -e "$target" ] || [ -L "$target" ] || [ -e "$room/created/$1" ]; then return 0; fi
   printf '%s' "$target" >"$room/created/$1" || lost=$target
+}
+
+note_beside() { # N: sets beside to the file that becomes target once it is whole
+  beside=${target%/*}/.$UNIT.$run.$1
+  [ "$(cat "$room/created/$1.beside" 2>/dev/null)" = "$beside" ] || printf '%s' "$beside" >"$room/created/$1.beside"
 }
 
 resolve() { # PATH: sets target to the file that it names, through symbolic links
@@ -190,7 +196,7 @@ write() { # MODE OWNER APPEND PATH
   [ -d "$parent" ] || (umask 022 && mkdir -p "$parent") || return
   if [ -d "$target" ]; then printf '%s is a directory\n' "$target" && return 1; fi
   if [ -e "$target" ] && [ ! -f "$target" ]; then cat "$DATA/$number" >"$target" && return; fi
-  beside=$parent.$UNIT.$$
+  note_beside "$number" || return # links may have changed since the start
   old=/dev/null
   if [ "$3" = yes ] && [ -e "$target" ]; then old=$target; fi
   # -C: never through something that waits under this name
