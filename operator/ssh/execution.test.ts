@@ -1,41 +1,16 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { SSHDialer } from './dialer.ts';
+import { Connections, failure, run } from './testing/connections.ts';
 import { FakeServer, resources, settled } from './testing/fake-servers.ts';
-import { TestSSHD } from './testing/sshd.ts';
-import type { SSHDOptions } from './testing/sshd.ts';
-import type { ConnectOptions, Connection, Dialogue, ExecOptions, ExecResult, SSHErrorReason, Target } from './types.ts';
+import type { TestSSHD } from './testing/sshd.ts';
+import type { Connection, Dialogue, ExecResult, SSHErrorReason } from './types.ts';
 
 jest.setTimeout(60_000);
 
-const signal = new AbortController().signal;
-const OPTIONS: ConnectOptions = { signal, timeout: 10_000, keepalive: 10_000, legacyAlgorithms: false };
-const dialer = new SSHDialer();
-const open: Connection[] = [];
-const servers: { stop: () => Promise<void> }[] = [];
-
-const start = async (options: SSHDOptions = {}): Promise<TestSSHD> => {
-  const server = await TestSSHD.start(options);
-  servers.push(server);
-  return server;
-};
-const connect = async (target: Target, options: Partial<ConnectOptions> = {}): Promise<Connection> => {
-  const opened = await dialer.connect(target, { ...OPTIONS, ...options });
-  open.push(opened);
-  return opened;
-};
-const run = (on: Connection, program: string | Uint8Array, options: Partial<ExecOptions> = {}): Promise<ExecResult> =>
-  on.exec({ privilege: 'plain', program, signal, ...options });
-const failure = (promise: Promise<unknown>): Promise<Error> =>
-  promise.then(
-    (value) => {
-      throw new Error(`it succeeded: ${JSON.stringify(value)}`);
-    },
-    (error: unknown) => error as Error,
-  );
+const connections = new Connections();
 
 /** Waits for a file on the host. */
 const appears = async (path: string): Promise<void> => {
@@ -53,24 +28,13 @@ const retained = (): number => {
   return heapUsed + external;
 };
 
-const ACCOUNTS: SSHDOptions['accounts'] = [
-  { name: 'free', sudo: 'nopasswd' },
-  { name: 'asked', sudo: 'password' },
-  { name: 'barred', sudo: 'none' },
-  { name: 'shut', shell: '/usr/sbin/nologin' },
-  { name: 'quiet', shell: '/bin/true' },
-  { name: 'noisy', sudo: 'nopasswd' },
-];
 let sshd: TestSSHD;
 let connection: Connection;
 beforeAll(async () => {
-  sshd = await start({ accounts: ACCOUNTS });
-  connection = await connect(sshd.target());
+  sshd = await connections.start();
+  connection = await connections.connect(sshd.target());
 });
-afterAll(async () => {
-  await Promise.all(open.map((each) => each.close()));
-  await Promise.all(servers.map((server) => server.stop()));
-});
+afterAll(() => connections.end());
 
 describe('results', () => {
   test.each<[string, ExecResult]>([
@@ -167,8 +131,10 @@ describe('much data', () => {
   });
 
   test('keys are exchanged anew in between, and judged anew', async () => {
-    const server = await start({ config: ['RekeyLimit 1M', 'LogLevel DEBUG1'] });
-    const { stdout } = await run(await connect(server.target()), 'head -c 20000000 /dev/zero | tr "\\0" x', { maxOutput: 20_000_000 });
+    const server = await connections.start({ config: ['RekeyLimit 1M', 'LogLevel DEBUG1'] });
+    const { stdout } = await run(await connections.connect(server.target()), 'head -c 20000000 /dev/zero | tr "\\0" x', {
+      maxOutput: 20_000_000,
+    });
     expect(stdout).toHaveLength(20_000_000);
     expect([...server.log.matchAll(/set_newkeys: rekeying|ssh_set_newkeys: mode in/g)].length).toBeGreaterThan(3);
   });
@@ -258,77 +224,13 @@ describe('endings', () => {
   });
 });
 
-describe('sudo and shells', () => {
-  const as = async (user: string): Promise<Connection> => connect(sshd.target({ user }));
-
-  test('sudo without a password is root', async () => {
-    const on = await as('free');
-    expect(await run(on, 'id -u; exit 5', { privilege: 'sudo' })).toEqual({ exitCode: 5, stdout: '0\n', stderr: '' });
-    expect((await run(on, 'id -un')).stdout).toBe('free\n');
-  });
-
-  test.each(['asked', 'barred'])('sudo that wants a password of "%s"', async (user) => {
-    const error = await failure(run(await as(user), 'id -u', { privilege: 'sudo' }));
-    expect(error).toMatchObject({ reason: 'SudoPasswordRequired' });
-    expect(error.message).toContain('NOPASSWD');
-    expect(error.message).toContain(user);
-  });
-
-  test('a program that fails as sudo does is still only a program', async () => {
-    const result = await run(await as('free'), 'echo "sudo: a password is required" >&2; exit 1', { privilege: 'sudo' });
-    expect(result).toEqual({ exitCode: 1, stdout: '', stderr: 'sudo: a password is required\n' });
-  });
-
-  test('sudo in other words, with a warning before a run, or missing', async () => {
-    const fake = async (script: string): Promise<TestSSHD> => {
-      const path = join(sshd.directory, `bin-${randomUUID()}`);
-      mkdirSync(path);
-      if (script) writeFileSync(join(path, 'sudo'), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
-      return start({ config: [`SetEnv PATH=${path}`] });
-    };
-    const translated = await fake('echo "sudo: Ein Passwort ist notwendig" >&2; exit 1');
-    expect(await failure(run(await connect(translated.target()), 'true', { privilege: 'sudo' }))).toMatchObject({
-      reason: 'SudoPasswordRequired',
-    });
-    const greeted = await fake('echo "Welcome" >&2; echo "sudo: a password is required" >&2; exit 1');
-    expect(await failure(run(await connect(greeted.target()), 'true', { privilege: 'sudo' }))).toMatchObject({
-      reason: 'SudoPasswordRequired',
-      message: expect.stringContaining('(exit code 1, "sudo: a password is required")') as string,
-    });
-    const warning = await fake('echo "sudo: unable to resolve host x: Name or service not known" >&2; shift; exec "$@"');
-    expect(await run(await connect(warning.target()), 'exit 1', { privilege: 'sudo' })).toEqual({ exitCode: 1, stdout: '', stderr: '' });
-    const terminal = await fake('echo "sudo: sorry, you must have a tty to run sudo" >&2; exit 1');
-    expect(await failure(run(await connect(terminal.target()), 'true', { privilege: 'sudo' }))).toMatchObject({
-      reason: 'SudoUnavailable',
-      message: expect.stringMatching(/wants a terminal \(.*requiretty/s) as string,
-    });
-    const missing = await fake('');
-    const error = await failure(run(await connect(missing.target()), 'true', { privilege: 'sudo' }));
-    expect(error).toMatchObject({ reason: 'SudoUnavailable', message: expect.stringMatching(/not installed/) as string });
-  });
-
-  test.each(['shut', 'quiet'])('an account whose shell runs nothing ("%s") is no success', async (user) => {
-    expect(await failure(run(await as(user), 'true'))).toMatchObject({
-      reason: 'ChannelRefused',
-      message: expect.stringMatching(/login shell/) as string,
-    });
-  });
-
-  test('a login shell’s own words are not the program’s', async () => {
-    writeFileSync(join(sshd.directory, 'noisy', '.bashrc'), 'echo Welcome; echo Beware >&2\n');
-    const on = await as('noisy');
-    expect(await run(on, 'echo mine; echo mine too >&2')).toEqual({ exitCode: 0, stdout: 'mine\n', stderr: 'mine too\n' });
-    expect((await run(on, 'echo mine', { privilege: 'sudo' })).stdout).toBe('mine\n');
-  });
-});
-
 describe('lost connections', () => {
   const lost = { reason: 'ConnectionLost' satisfies SSHErrorReason };
 
   test('sshd killed in the middle of commands', async () => {
     const before = resources();
-    const server = await start();
-    const on = await connect(server.target());
+    const server = await connections.start();
+    const on = await connections.connect(server.target());
     const running: Promise<Error>[] = [];
     let begun = 0;
     const both = new Promise<void>((resolve) => {
@@ -348,7 +250,7 @@ describe('lost connections', () => {
 
   test('a reset while idle is no uncaught exception', async () => {
     const proxy = await FakeServer.proxy(sshd.port);
-    const on = await connect(sshd.target({ port: proxy.port }));
+    const on = await connections.connect(sshd.target({ port: proxy.port }));
     proxy.reset();
     await proxy.abandoned();
     const error = await failure(run(on, 'true'));
@@ -359,7 +261,7 @@ describe('lost connections', () => {
 
   test('a cut cable is noticed after three keepalives', async () => {
     const proxy = await FakeServer.proxy(sshd.port);
-    const on = await connect(sshd.target({ port: proxy.port }), { keepalive: 100 });
+    const on = await connections.connect(sshd.target({ port: proxy.port }), { keepalive: 100 });
     const following = failure(run(on, 'echo begun; sleep 60', { onStdout: () => proxy.freeze() }));
     const started = performance.now();
     expect(await following).toMatchObject({ ...lost, message: expect.stringMatching(/Keepalive/) as string });
@@ -369,14 +271,14 @@ describe('lost connections', () => {
   });
 
   test('keepalives that are answered keep a quiet connection', async () => {
-    const on = await connect(sshd.target(), { keepalive: 20 });
+    const on = await connections.connect(sshd.target(), { keepalive: 20 });
     expect(await run(on, 'sleep 0.5; echo still')).toMatchObject({ stdout: 'still\n' });
   });
 
   test('a bastion that goes takes the host’s commands with it, and leaves nothing', async () => {
     const before = resources();
-    const bastion = await start();
-    const on = await connect(sshd.target({ bastions: [bastion.hop()] }), { keepalive: 200 });
+    const bastion = await connections.start();
+    const on = await connections.connect(sshd.target({ bastions: [bastion.hop()] }), { keepalive: 200 });
     const following = failure(run(on, 'echo begun; sleep 60', { onStdout: () => bastion.killConnections() }));
     expect(await following).toMatchObject(lost);
     await on.close();
@@ -386,8 +288,8 @@ describe('lost connections', () => {
 
   test('closing ends running commands, may be done twice, and leaves nothing', async () => {
     const before = resources();
-    const server = await start();
-    const on = await connect(server.target({ bastions: [server.hop(), server.hop()] }));
+    const server = await connections.start();
+    const on = await connections.connect(server.target({ bastions: [server.hop(), server.hop()] }));
     const running = failure(run(on, 'sleep 60'));
     await run(on, 'true');
     await Promise.all([on.close(), on.close()]);
@@ -400,7 +302,7 @@ describe('lost connections', () => {
 
   test('closing does not wait for a peer that is gone', async () => {
     const proxy = await FakeServer.proxy(sshd.port);
-    const on = await connect(sshd.target({ port: proxy.port }));
+    const on = await connections.connect(sshd.target({ port: proxy.port }));
     proxy.freeze();
     const started = performance.now();
     await on.close();
@@ -410,8 +312,8 @@ describe('lost connections', () => {
 });
 
 test('a channel that sshd refuses is told from a lost connection', async () => {
-  const server = await start({ config: ['MaxSessions 1'] });
-  const on = await connect(server.target());
+  const server = await connections.start({ config: ['MaxSessions 1'] });
+  const on = await connections.connect(server.target());
   const controller = new AbortController();
   const first = run(on, 'echo begun; sleep 60', { signal: controller.signal, onStdout: () => undefined }).catch(() => undefined);
   const refused = await failure(run(on, 'true'));
