@@ -21,12 +21,12 @@ export interface Condition {
   lastTransitionTime?: string;
 }
 
-/** Any object, as loosely typed as its YAML. Name a type of your own where a test reads much of it. */
 /** Milliseconds. Cluster API core looks for an object that its cache did not have yet again after thirty seconds. */
 const LONGEST_WAIT = 60_000;
 /** How long a kind may be unknown, ms. */
 const DISCOVERY = 5_000;
 
+/** Any object, as loosely typed as its YAML. Name a type of your own where a test reads much of it. */
 export interface AnyObject {
   apiVersion: string;
   kind: string;
