@@ -6,7 +6,7 @@ import { CLUSTER_GROUP } from './cluster/types.ts';
 import { CONFIG_MAPS, EVENTS, LEASES, NAMESPACES, SECRETS } from './core.ts';
 import { POOLED_REMOTE_MACHINES, REMOTE_CLUSTERS, REMOTE_MACHINES } from './infrastructure/resources.ts';
 
-export type Verb = 'get' | 'list' | 'watch' | 'create' | 'patch' | 'delete';
+export type Verb = 'get' | 'list' | 'watch' | 'create' | 'patch';
 
 /** Name of the one Lease by which a manager leads. */
 export const LEASE_NAME = 'controller-leader-election-cluster-api-provider-remote';

@@ -1,4 +1,4 @@
-/** The Kubernetes API as this operator uses it: get, create, merge patch, delete, and list and watch for the informers. */
+/** The Kubernetes API as this operator uses it: get, create, merge patch, and list and watch for the informers. */
 import type http from 'node:http';
 import { setTimeout } from 'node:timers/promises';
 import type { KubernetesObject } from '../../apis/meta.ts';
@@ -42,7 +42,7 @@ const MAX_RETRIES = 5;
 const MAX_WAIT = 30_000;
 
 interface Call {
-  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  method: 'GET' | 'POST' | 'PATCH';
   path: string;
   body?: object;
   contentType?: string;
@@ -90,17 +90,6 @@ export class ApiClient implements Client {
     const path = pathOf(resource, name) + (subresource === undefined ? '' : `/${subresource}`);
     const call: Call = { method: 'PATCH', path, body, contentType: 'application/merge-patch+json', signal };
     return this.#written(resource, await this.#step<T>('patch', resource, call, subresource));
-  }
-
-  async delete(
-    resource: Resource,
-    name: ObjectName,
-    preconditions?: { uid?: string; resourceVersion?: string },
-    signal?: AbortSignal,
-  ): Promise<void> {
-    const options = preconditions === undefined ? {} : { preconditions };
-    const body = { apiVersion: 'v1', kind: 'DeleteOptions', propagationPolicy: 'Background', ...options };
-    await this.#step('delete', resource, { method: 'DELETE', path: pathOf(resource, name), body, signal });
   }
 
   /** Any other JSON that the server has, such as discovery documents. */

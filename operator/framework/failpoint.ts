@@ -7,7 +7,7 @@ import type { Resource } from './types.ts';
 /** `during`: a command on a host has answered and goes on. */
 export type Moment = 'before' | 'during' | 'after';
 /** What is asked of the API server. */
-export type ApiAction = 'get' | 'create' | 'patch' | 'delete';
+export type ApiAction = 'get' | 'create' | 'patch';
 /** What is executed on a host. */
 export type HostVerb = 'claim' | 'inspect' | 'run' | 'follow' | 'state' | 'kill' | 'tidy' | 'clean' | 'release';
 /** `connect`: to a host, with nothing executed there yet. */

@@ -45,8 +45,8 @@ export interface ObjectName {
 
 /**
  * Requests are made as they are called: no hidden discovery. Every failure is an ApiError, an aborted one rejects with the signal's reason.
- * Repeated are only answers with Retry-After (429, 503), a bounded number of times, and, for GET, PUT and DELETE, once, a request
- * on a kept-alive connection that turned out to be dead.
+ * Repeated are only answers with Retry-After (429, 503), a bounded number of times, and, for GET, once, a request on a kept-alive
+ * connection that turned out to be dead.
  */
 export interface Client {
   /** The API server's time, which deletion timestamps are by; this computer's clock may be wrong. */
@@ -63,12 +63,6 @@ export interface Client {
     body: object,
     options?: { subresource?: 'status'; signal?: AbortSignal },
   ): Promise<T>;
-  delete(
-    resource: Resource,
-    name: ObjectName,
-    preconditions?: { uid?: string; resourceVersion?: string },
-    signal?: AbortSignal,
-  ): Promise<void>;
 }
 
 /** Read side of an informer. Objects are shared (and frozen in tests): change a copy. */

@@ -238,8 +238,6 @@ export class FakeApiServer {
           throw new ApiError(415, 'UnsupportedMediaType', 'only application/merge-patch+json is understood');
         }
         return this.storage.update(target.collection, name, request.body as object, { merge: true, subresource: target.subresource });
-      case 'DELETE':
-        return this.storage.delete(target.collection, name, (request.body as { preconditions?: object } | undefined)?.preconditions);
       default:
         throw new ApiError(405, 'MethodNotAllowed', request.method);
     }

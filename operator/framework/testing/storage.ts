@@ -21,11 +21,6 @@ export interface Kind {
   status: boolean;
 }
 
-export interface Preconditions {
-  uid?: string;
-  resourceVersion?: string;
-}
-
 export const collectionOf = (resource: Pick<Resource, 'group' | 'version' | 'plural'>): string =>
   `${resource.group}/${resource.version}/${resource.plural}`;
 const keyOf = ({ namespace, name }: ObjectName): string => `${namespace ?? ''}/${name}`;
@@ -122,9 +117,8 @@ export class Storage {
     return this.#commit(collection, gone ? 'DELETED' : 'MODIFIED', next, old);
   }
 
-  delete(collection: string, name: ObjectName, preconditions: Preconditions = {}): KubernetesObject {
+  delete(collection: string, name: ObjectName): KubernetesObject {
     const old = this.get(collection, name);
-    checkPreconditions(old, preconditions, name);
     if ((old.metadata.finalizers ?? []).length === 0) return this.#commit(collection, 'DELETED', structuredClone(old), old);
     if (old.metadata.deletionTimestamp !== undefined) return old;
     const next = structuredClone(old);
@@ -185,7 +179,7 @@ function withStatus(object: KubernetesObject, status: unknown): KubernetesObject
   return status === undefined ? copy : { ...copy, status: structuredClone(status) };
 }
 
-function checkPreconditions(old: KubernetesObject, wanted: Preconditions, { name }: ObjectName): void {
+function checkPreconditions(old: KubernetesObject, wanted: Partial<KubernetesObject['metadata']>, { name }: ObjectName): void {
   for (const field of ['uid', 'resourceVersion'] as const) {
     if (wanted[field] && wanted[field] !== old.metadata[field]) {
       const message = `Operation cannot be fulfilled on "${name}": the object has been modified (${field}); please apply your changes to the latest version`;

@@ -120,7 +120,6 @@ export class Manager {
       now: () => new Date(),
       get: unused,
       create: unused,
-      delete: unused,
       patch: async <T extends KubernetesObject>(
         resource: Resource,
         name: { name: string },
