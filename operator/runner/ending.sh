@@ -51,8 +51,9 @@ do_kill() { # RUN
   if mine "$1"; then slay; fi
 }
 
-do_tidy() { # RUN
-  if mine "$1" && ! alive bootstrap && [ "$pid" != 0 ]; then
+do_tidy() { # RUN. Who has told how the job ended may live on for a moment.
+  mine "$1" || return 0
+  if { ! alive bootstrap || [ -e "$room/bootstrap/result" ]; } && [ "$pid" != 0 ]; then
     rm -rf "$room"/bootstrap/data.*
     [ ! -e "$room/bootstrap/succeeded" ] || rm -f "$room/bootstrap/output"
   fi

@@ -15,6 +15,7 @@ import {
 import fc from 'fast-check';
 import type { CommandStep } from '../bootstrap/plan.ts';
 import { CLAIMANT, LocalHost, OPTIONS, RUN, USERLANDS, collect, fileStep, planOf, until } from './testing/local.ts';
+import { stalled } from './testing/stalled.ts';
 
 jest.setTimeout(120_000);
 
@@ -236,6 +237,21 @@ describe('the data leaves the host', () => {
     await host.runner().tidy(RUN);
     expect(existsSync(host.room('bootstrap', 'output'))).toBe(stays);
     expect((await host.runner().inspect(RUN)).state).toMatchObject({ phase: 'Finished', outputTail: stays ? 'printed\n' : '' });
+  });
+
+  test('its output too where the process that has told of the success still lives', async () => {
+    await using host = new LocalHost();
+    await host.runner().claim(CLAIMANT, undefined);
+    const { work, goOn } = await stalled(
+      host,
+      (slowly) => slowly(new AbortController().signal).run(RUN, plan, OPTIONS, collect().on),
+      'sync',
+      '*/result*',
+    );
+    await host.runner().tidy(RUN);
+    expect(existsSync(host.room('bootstrap', 'output'))).toBe(false);
+    goOn();
+    expect(await work).toMatchObject([{ status: 'fulfilled', value: { phase: 'Finished', exitCode: 0 } }]);
   });
 
   test('when the run has vanished and is tidied; while it runs nothing is touched', async () => {
