@@ -95,6 +95,15 @@ async function makeManager(folder: string): Promise<Bundled[]> {
 
 async function readBundled(path: string): Promise<Bundled> {
   const folder = join(root, path);
-  const { name, version, license } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as Record<string, string>;
-  return { name: name ?? '', version: version ?? '', ...(license !== undefined && { license }), folder };
+  const content = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as PackageFile;
+  // Old packages name it the old way.
+  const license = content.license ?? content.licenses?.[0]?.type;
+  return { name: content.name, version: content.version, ...(license !== undefined && { license }), folder };
+}
+
+interface PackageFile {
+  name: string;
+  version: string;
+  license?: string;
+  licenses?: { type: string }[];
 }

@@ -40,7 +40,12 @@ export function softwareBill(parts: { architecture: Architecture; libraries: Deb
     })),
   ];
   const own = { name: project.name, version: project.version };
-  const component = { type: 'application', ...own, purl: `pkg:npm/${own.name}@${own.version}`, licenses: [{ license: { id: project.license } }] };
+  const component = {
+    type: 'application',
+    ...own,
+    purl: `pkg:npm/${own.name}@${own.version}`,
+    licenses: [{ license: { id: project.license } }],
+  };
   return { bomFormat: 'CycloneDX', specVersion: '1.6', version: 1, metadata: { component }, components };
 }
 
