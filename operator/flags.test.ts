@@ -41,7 +41,9 @@ test('without flags everything has its default', () => {
 
 test.each<[string[], object]>([
   [['--kubeconfig', 'file'], { kubeconfig: 'file' }],
-  [['--namespace=n'], { namespace: 'n' }],
+  [['--namespace=n'], { namespace: ['n'] }],
+  [['--namespace', 'n, m,n'], { namespace: ['n', 'm'] }],
+  [['--namespace=', '--watch-filter='], { namespace: undefined, watchFilter: undefined }],
   [['--watch-filter', 'w'], { watchFilter: 'w' }],
   [['--leader-elect', '--leader-election-namespace', 'n'], { leaderElect: true, leaderElectionNamespace: 'n' }],
   [['--health-addr', '127.0.0.1:1'], { healthAddr: '127.0.0.1:1' }],
@@ -66,7 +68,8 @@ const DURATION = 'a duration such as 90s, 10m or 1h30m is expected';
 test.each([
   [['--wrong'], "unknown option '--wrong'"],
   [['more'], 'too many arguments'],
-  [['--namespace'], "option '--namespace <name>' argument missing"],
+  [['--namespace'], "option '--namespace <names>' argument missing"],
+  [['--namespace', 'a,,b'], "option '--namespace <names>' argument 'a,,b' is invalid. names with single commas between them are expected"],
   [['--leader-elect=true'], "unknown option '--leader-elect=true'"],
   [['--bootstrap-timeout', '10'], `option '--bootstrap-timeout <duration>' argument '10' is invalid. ${DURATION}`],
   [['--cleanup-deadline', 'never'], `option '--cleanup-deadline <duration>' argument 'never' is invalid. ${DURATION}`],

@@ -4,7 +4,8 @@ import { durationOf } from './controllers/hosts/duration.ts';
 
 export interface Flags {
   kubeconfig?: string;
-  namespace?: string;
+  /** Not set: all. */
+  namespace?: string[];
   watchFilter?: string;
   leaderElect: boolean;
   leaderElectionNamespace?: string;
@@ -25,6 +26,13 @@ export interface Flags {
   logRunOutput: boolean;
   loggingFormat: 'json' | 'text';
   v: number;
+}
+
+function names(text: string): string[] {
+  const all = text.split(',').map((name) => name.trim());
+  if (text.trim() === '') return [];
+  if (all.includes('')) throw new InvalidArgumentError('names with single commas between them are expected');
+  return [...new Set(all)];
 }
 
 function duration(text: string): number {
@@ -65,8 +73,8 @@ export function parseFlags(argv: readonly string[], version: string): Flags {
       '--kubeconfig <file>',
       'kubeconfig of the management cluster; not set: KUBECONFIG, ~/.kube/config, else the service account of the pod',
     )
-    .option('--namespace <name>', 'namespace to watch; not set: all')
-    .option('--watch-filter <value>', 'only objects whose label cluster.x-k8s.io/watch-filter has this value')
+    .option('--namespace <names>', 'namespaces to watch, with commas between them; not set or empty: all', names)
+    .option('--watch-filter <value>', 'only objects whose label cluster.x-k8s.io/watch-filter has this value; empty: all')
     .option('--leader-elect', 'lead by a Lease before doing anything', false)
     .option('--leader-election-namespace <name>', 'namespace of the Lease; not set: the namespace of the pod')
     .option('--health-addr <address>', 'address of /healthz and /readyz', ':9440')
@@ -97,5 +105,7 @@ export function parseFlags(argv: readonly string[], version: string): Flags {
     .option('-v, --v <n>', 'verbosity of the log: 0 info, 2 debug', count, 0);
   // -v is verbosity here, as everywhere in Cluster API.
   command.parse([...argv]);
-  return command.opts<Flags>();
+  // Manifests with variables set a flag to nothing where there is nothing to say.
+  const { namespace = [], watchFilter = '', ...others } = command.opts<Flags>();
+  return { ...others, ...(namespace.length > 0 && { namespace }), ...(watchFilter !== '' && { watchFilter }) };
 }

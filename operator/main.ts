@@ -6,6 +6,7 @@ import manifest from '../package.json' with { type: 'json' };
 import { CLUSTER_GROUP, type Cluster, type Machine } from '../apis/cluster/types.ts';
 import type { PooledRemoteMachine, RemoteCluster, RemoteMachine } from '../apis/infrastructure/kinds.ts';
 import { POOLED_REMOTE_MACHINES, REMOTE_CLUSTERS, REMOTE_MACHINES } from '../apis/infrastructure/resources.ts';
+import type { KubernetesObject } from '../apis/meta.ts';
 import { isDeclared, LEASE_NAME } from '../apis/rights.ts';
 import { AccessReader } from './controllers/hosts/access.ts';
 import { type HostOutcome, ownerOfTask, type TaskOwner } from './controllers/hosts/tasks.ts';
@@ -19,7 +20,7 @@ import { ApiClient, servedVersion } from './framework/client.ts';
 import { Controller } from './framework/controller.ts';
 import { EventSink } from './framework/events.ts';
 import { HealthServer } from './framework/health.ts';
-import { Informer } from './framework/informer.ts';
+import { createInformer } from './framework/informers.ts';
 import { loadKubeConfig, serverAccess } from './framework/kubeconfig.ts';
 import { LeaderElector } from './framework/leader-election.ts';
 import { createLogger } from './framework/logging.ts';
@@ -82,15 +83,16 @@ interface Foundation {
   resources: { clusters: Resource; owners: Resource };
 }
 
-/** One cache a kind, each fed by a list and a watch of its own. */
+/** One cache a kind, each fed by lists and watches of its own. */
 function createCaches({ client, log, flags, resources }: Foundation) {
-  const informer = { client, log, namespace: flags.namespace };
+  const cache = <T extends KubernetesObject>(resource: Resource, indexers: Record<string, (object: T) => string[]> = {}) =>
+    createInformer<T>({ client, log, resource, indexers }, flags.namespace);
   return {
-    machines: new Informer<RemoteMachine>({ ...informer, resource: REMOTE_MACHINES, indexers: MACHINE_INDEXES }),
-    entries: new Informer<PooledRemoteMachine>({ ...informer, resource: POOLED_REMOTE_MACHINES, indexers: ENTRY_INDEXES }),
-    remoteClusters: new Informer<RemoteCluster>({ ...informer, resource: REMOTE_CLUSTERS }),
-    owners: new Informer<Machine>({ ...informer, resource: resources.owners }),
-    clusters: new Informer<Cluster>({ ...informer, resource: resources.clusters, indexers: CLUSTER_INDEXES }),
+    machines: cache<RemoteMachine>(REMOTE_MACHINES, MACHINE_INDEXES),
+    entries: cache<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, ENTRY_INDEXES),
+    remoteClusters: cache<RemoteCluster>(REMOTE_CLUSTERS),
+    owners: cache<Machine>(resources.owners),
+    clusters: cache<Cluster>(resources.clusters, CLUSTER_INDEXES),
   };
 }
 

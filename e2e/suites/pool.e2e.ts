@@ -3,7 +3,6 @@ import type { AnyObject } from '../env/client.ts';
 import type { Host } from '../env/hosts.ts';
 import { Objects, INFRASTRUCTURE } from '../fixtures/objects.ts';
 import {
-  cleanUpCommands,
   conditionOf,
   type Entry,
   entryOf,
