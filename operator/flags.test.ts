@@ -36,6 +36,7 @@ test('without flags everything has its default', () => {
     logRunOutput: false,
     loggingFormat: 'json',
     v: 0,
+    check: false,
   });
 });
 

@@ -26,6 +26,7 @@ export interface Flags {
   logRunOutput: boolean;
   loggingFormat: 'json' | 'text';
   v: number;
+  check: boolean;
 }
 
 function names(text: string): string[] {
@@ -102,6 +103,7 @@ export function parseFlags(argv: readonly string[], version: string): Flags {
     .option('--ssh-legacy-algorithms', 'offer algorithms that OpenSSH has disabled', false)
     .option('--log-run-output', 'log what runs print, with secrets removed', false)
     .addOption(new Option('--logging-format <format>', 'form of the log').choices(['json', 'text']).default('json'))
+    .option('--check', 'say whether kinds, rights and a leader are there, and end', false)
     .option('-v, --v <n>', 'verbosity of the log: 0 info, 2 debug', count, 0);
   // -v is verbosity here, as everywhere in Cluster API.
   command.parse([...argv]);

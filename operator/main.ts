@@ -8,6 +8,7 @@ import type { PooledRemoteMachine, RemoteCluster, RemoteMachine } from '../apis/
 import { POOLED_REMOTE_MACHINES, REMOTE_CLUSTERS, REMOTE_MACHINES } from '../apis/infrastructure/resources.ts';
 import type { KubernetesObject } from '../apis/meta.ts';
 import { isDeclared, LEASE_NAME } from '../apis/rights.ts';
+import { check, report } from './check.ts';
 import { AccessReader } from './controllers/hosts/access.ts';
 import { type HostOutcome, ownerOfTask, type TaskOwner } from './controllers/hosts/tasks.ts';
 import { PooledRemoteMachineReconciler } from './controllers/pooledremotemachine/controller.ts';
@@ -52,15 +53,22 @@ async function clusterResources(client: ApiClient, signal: AbortSignal): Promise
   return { clusters: resource('Cluster', 'clusters'), owners: resource('Machine', 'machines') };
 }
 
+/** undefined: nobody is elected. */
+function leaseNamespace({ leaderElect, leaderElectionNamespace }: Flags): string | undefined {
+  if (!leaderElect) return undefined;
+  const namespace = leaderElectionNamespace ?? podNamespace();
+  if (namespace === undefined) throw new Error('--leader-elect outside a pod needs --leader-election-namespace');
+  return namespace;
+}
+
 function leaderElection(
   flags: Flags,
   client: ApiClient,
   log: Logger,
   metrics: ReturnType<typeof createMetrics>,
 ): LeaderElector | undefined {
-  if (!flags.leaderElect) return undefined;
-  const namespace = flags.leaderElectionNamespace ?? podNamespace();
-  if (namespace === undefined) throw new Error('--leader-elect outside a pod needs --leader-election-namespace');
+  const namespace = leaseNamespace(flags);
+  if (namespace === undefined) return undefined;
   const identity = `${hostname()}_${randomBytes(4).toString('hex')}`;
   return new LeaderElector({ client, namespace, name: LEASE_NAME, identity, log, metrics });
 }
@@ -189,15 +197,25 @@ async function build(flags: Flags, log: Logger): Promise<RemoteOperator> {
   });
 }
 
+/** --check, in place of all else; its exit code. */
+async function checkOnly(flags: Flags, log: Logger): Promise<number> {
+  const client = new ApiClient({ access: serverAccess(loadKubeConfig(flags.kubeconfig)), version: VERSION, log });
+  const findings = await check({ client, namespaces: flags.namespace, leaseNamespace: leaseNamespace(flags) });
+  return report(findings, (line) => process.stdout.write(`${line}\n`)) ? 0 : 1;
+}
+
 async function main(): Promise<void> {
   const flags = parseFlags(process.argv, VERSION);
   const log = createLogger({ verbosity: flags.v, format: flags.loggingFormat });
-  const die = (message: string) => (error: unknown) => {
-    log.error(message, { error });
-    process.exit(1);
-  };
+  const die =
+    (message: string) =>
+    (error: unknown): never => {
+      log.error(message, { error });
+      process.exit(1);
+    };
   process.on('unhandledRejection', die('a promise was rejected and nobody looked: this is a bug'));
   process.on('uncaughtException', die('an exception was thrown and nobody caught it: this is a bug'));
+  if (flags.check) process.exit(await checkOnly(flags, log).catch(die('the check could not be carried out')));
   log.info('starting', { version: VERSION, node: process.version });
   try {
     const operator = await build(flags, log);

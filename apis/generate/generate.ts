@@ -1,9 +1,12 @@
 /** Every generated file, by its path in the repository. */
+import * as babel from 'prettier/plugins/babel';
+import * as estree from 'prettier/plugins/estree';
 import * as markdown from 'prettier/plugins/markdown';
 import * as yaml from 'prettier/plugins/yaml';
 import { format } from 'prettier/standalone';
 import { stringify } from 'yaml';
 import { GROUP } from '../infrastructure/group.ts';
+import { chartFiles } from './chart/chart.ts';
 import { customResourceDefinition } from './crd.ts';
 import { KINDS } from './kinds.ts';
 import { leaderElectionRole, managerRole, rightsReference } from './rbac.ts';
@@ -22,10 +25,11 @@ export async function generate(): Promise<Map<string, string>> {
     ['docs/reference/rights.md', rightsReference()],
     ['docs/reference/api.md', apiReference(KINDS)],
     ['docs/reference/conditions.md', conditionsReference()],
+    ...chartFiles(),
   ];
   return new Map(await Promise.all(files.map(async ([name, text]): Promise<[string, string]> => [name, await formatted(name, text)])));
 }
 
 /** As `npm run format` would leave it, so that the two never disagree. */
 const formatted = async (name: string, text: string): Promise<string> =>
-  format(text, { filepath: name, plugins: [markdown, yaml], printWidth: 140, singleQuote: true });
+  format(text, { filepath: name, plugins: [markdown, yaml, babel, estree], printWidth: 140, singleQuote: true });

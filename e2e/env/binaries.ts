@@ -21,6 +21,8 @@ interface Build {
   versionPackage?: string;
   /** Variable that says the version, where there is one of another name. */
   versionVariable?: string;
+  /** Package whose k8sVersionMajor and k8sVersionMinor say which Kubernetes is assumed without a cluster: that of the client library. */
+  assumedVersionPackage?: string;
   /** What else the artifact holds; written to its folder. */
   extra?: (folder: string, moduleFolder: string, kubectl: string) => Promise<void>;
 }
@@ -51,6 +53,7 @@ const builds = {
     module: 'helm.sh/helm/v3',
     programs: { helm: 'helm.sh/helm/v3/cmd/helm' },
     versionVariable: 'helm.sh/helm/v3/internal/version.version',
+    assumedVersionPackage: 'helm.sh/helm/v3/pkg/chartutil',
   },
 } satisfies Record<string, Build>;
 
@@ -137,6 +140,7 @@ async function buildPrograms(build: Build, module: string, version: string, fold
   const variables = [
     ...(build.versionPackage === undefined ? [] : versionFlags(build.versionPackage, version)),
     ...(build.versionVariable === undefined ? [] : [`-X ${build.versionVariable}=${version}`]),
+    ...(build.assumedVersionPackage === undefined ? [] : assumedVersionFlags(build.assumedVersionPackage, module)),
   ];
   if (together.length > 0) await buildProgram(module, `${folder}/`, together, variables);
   for (const [name, path] of programs) if (basename(path) !== name) await buildProgram(module, join(folder, name), [path], variables);
@@ -152,6 +156,11 @@ const goOptions = (cwd: string) => ({ cwd, env: { ...process.env, GOFLAGS: '-mod
 function versionFlags(path: string, version: string): string[] {
   const [major, minor] = version.slice(1).split('.');
   return [`-X ${path}.gitVersion=${version}`, `-X ${path}.gitMajor=${major}`, `-X ${path}.gitMinor=${minor}`];
+}
+
+function assumedVersionFlags(path: string, module: string): string[] {
+  const [, minor] = requiredVersion(readFileSync(join(module, 'go.mod'), 'utf8'), 'k8s.io/client-go').split('.');
+  return [`-X ${path}.k8sVersionMajor=1`, `-X ${path}.k8sVersionMinor=${minor}`];
 }
 
 /** CRDs and webhook configurations of Cluster API's providers, named and labelled as their releases are. */
