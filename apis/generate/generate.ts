@@ -1,4 +1,5 @@
 /** Every generated file, by its path in the repository. */
+import { readFileSync } from 'node:fs';
 import * as babel from 'prettier/plugins/babel';
 import * as estree from 'prettier/plugins/estree';
 import * as markdown from 'prettier/plugins/markdown';
@@ -20,6 +21,7 @@ const documents = (objects: object[]): string =>
 export async function generate(): Promise<Map<string, string>> {
   const files: [string, string][] = [
     ...KINDS.map((kind): [string, string] => [`manifests/crds/${GROUP}_${kind.plural}.yaml`, documents([customResourceDefinition(kind)])]),
+    ['manifests/manager/kustomization.yaml', managerBase()],
     ['manifests/rbac/manager.yaml', documents(managerRole())],
     ['manifests/rbac/leader-election.yaml', documents(leaderElectionRole())],
     ['docs/reference/rights.md', rightsReference()],
@@ -28,6 +30,21 @@ export async function generate(): Promise<Map<string, string>> {
     ...chartFiles(),
   ];
   return new Map(await Promise.all(files.map(async ([name, text]): Promise<[string, string]> => [name, await formatted(name, text)])));
+}
+
+/** The base with the Deployment: its image carries the version of package.json. */
+function managerBase(): string {
+  const { name, version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as Record<string, string>;
+  return documents([
+    {
+      apiVersion: 'kustomize.config.k8s.io/v1beta1',
+      kind: 'Kustomization',
+      namespace: 'cluster-api-provider-remote-system',
+      labels: [{ pairs: { 'cluster.x-k8s.io/provider': 'infrastructure-remote' }, includeTemplates: true }],
+      resources: ['namespace.yaml', 'deployment.yaml'],
+      images: [{ name, newTag: `v${version}` }],
+    },
+  ]);
 }
 
 /** As `npm run format` would leave it, so that the two never disagree. */

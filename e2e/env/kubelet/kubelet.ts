@@ -7,6 +7,7 @@ import type { Client } from '../client.ts';
 import type { ControlPlaneAccess } from '../control-plane.ts';
 import { claimNumber, type HostingState } from '../hosts.ts';
 import { portOf } from '../network.ts';
+import { RequestError } from '../rest.ts';
 import type { Run } from '../run.ts';
 import type { UnpackedImage } from './image.ts';
 import { type Node, RunningPod } from './pod.ts';
@@ -64,8 +65,12 @@ export class Kubelet {
   async #watch(): Promise<void> {
     const { client, namespace } = this.#options;
     try {
-      for await (const objects of client.observe({ apiVersion: 'v1', kind: 'Pod', namespace }, this.#ended.signal))
-        for (const pod of objects as unknown as Pod[]) this.#see(pod);
+      for await (const objects of client.observe({ apiVersion: 'v1', kind: 'Pod', namespace }, this.#ended.signal)) {
+        const pods = objects as unknown as Pod[];
+        for (const pod of pods) this.#see(pod);
+        for (const uid of this.#pods.keys())
+          if (!pods.some(({ metadata }) => metadata.uid === uid)) this.#once(`end ${uid}`, () => this.#stop(uid, 0));
+      }
     } catch (error) {
       if (!this.#ended.signal.aborted) throw error;
     }
@@ -100,10 +105,19 @@ export class Kubelet {
 
   async #end(pod: Pod): Promise<void> {
     const { uid, namespace, name, deletionGracePeriodSeconds = 30 } = pod.metadata;
-    await (await this.#pods.get(uid))?.stop(deletionGracePeriodSeconds * 1000);
-    this.#pods.delete(uid);
+    await this.#stop(uid, deletionGracePeriodSeconds * 1000);
     const body = { gracePeriodSeconds: 0, preconditions: { uid } };
-    await this.#node.client.rest.call({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}/pods/${name}`, body });
+    await this.#node.client.rest
+      .call({ method: 'DELETE', path: `/api/v1/namespaces/${namespace}/pods/${name}`, body })
+      .catch((error: unknown) => {
+        // One that had ended goes without a kubelet.
+        if (!(error instanceof RequestError) || error.status !== 404) throw error;
+      });
+  }
+
+  async #stop(uid: string, grace: number): Promise<void> {
+    await (await this.#pods.get(uid))?.stop(grace);
+    this.#pods.delete(uid);
   }
 }
 
