@@ -39,13 +39,13 @@ generate: $(STAMP) ## Write CRDs, roles and reference pages anew from the schema
 	npm run --silent generate
 
 image: $(STAMP) ## Build the image with docker, podman or buildah, as IMAGE=name:tag; PLATFORMS="linux/amd64 linux/arm64" builds for others.
-	@VERSION=$$(node -p 'require("./package.json").version') release/image/build.sh $(or $(IMAGE),cluster-api-provider-remote:v$$VERSION) $(PLATFORMS)
+	@VERSION=$$(node -p 'require("./package.json").version') && export VERSION && release/image/build.sh $(or $(IMAGE),localhost/cluster-api-provider-remote:v$$VERSION) $(PLATFORMS)
 
 image-offline: $(STAMP) ## Build the image for amd64 and arm64 without any of these, on Debian, into out/image.
 	@node release/image/main.ts
 
-release: $(STAMP) ## Write all files of a release into out/infrastructure-remote: manifests, cluster templates, chart, CRDs, checksums.
-	@node release/main.ts
+release: $(STAMP) ## Write all files of a release into out/infrastructure-remote; IMAGE=registry.example/name says where the image is.
+	@node release/main.ts $(if $(IMAGE),--image $(IMAGE))
 
 bench: $(STAMP) ## Measure beside plain ssh on the same hosts; writes out/bench.json. FIGURES="fleet memory" picks some.
 	@node operator/bundle.ts && $(RUN) e2e/bench/main.ts $(FIGURES)

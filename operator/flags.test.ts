@@ -45,6 +45,7 @@ test.each<[string[], object]>([
   [['--namespace=n'], { namespace: ['n'] }],
   [['--namespace', 'n, m,n'], { namespace: ['n', 'm'] }],
   [['--namespace=', '--watch-filter='], { namespace: undefined, watchFilter: undefined }],
+  [['--namespace=*', '--watch-filter=*'], { namespace: undefined, watchFilter: undefined }],
   [['--watch-filter', 'w'], { watchFilter: 'w' }],
   [['--leader-elect', '--leader-election-namespace', 'n'], { leaderElect: true, leaderElectionNamespace: 'n' }],
   [['--health-addr', '127.0.0.1:1'], { healthAddr: '127.0.0.1:1' }],

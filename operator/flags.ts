@@ -29,9 +29,12 @@ export interface Flags {
   check: boolean;
 }
 
+/** Manifests with variables set a flag to something where there is nothing to say. No namespace and no label's value is a star. */
+const isAll = (text: string): boolean => ['', '*'].includes(text.trim());
+
 function names(text: string): string[] {
   const all = text.split(',').map((name) => name.trim());
-  if (text.trim() === '') return [];
+  if (isAll(text)) return [];
   if (all.includes('')) throw new InvalidArgumentError('names with single commas between them are expected');
   return [...new Set(all)];
 }
@@ -74,8 +77,8 @@ export function parseFlags(argv: readonly string[], version: string): Flags {
       '--kubeconfig <file>',
       'kubeconfig of the management cluster; not set: KUBECONFIG, ~/.kube/config, else the service account of the pod',
     )
-    .option('--namespace <names>', 'namespaces to watch, with commas between them; not set or empty: all', names)
-    .option('--watch-filter <value>', 'only objects whose label cluster.x-k8s.io/watch-filter has this value; empty: all')
+    .option('--namespace <names>', 'namespaces to watch, with commas between them; not set, empty or *: all', names)
+    .option('--watch-filter <value>', 'only objects whose label cluster.x-k8s.io/watch-filter has this value; not set, empty or *: all')
     .option('--leader-elect', 'lead by a Lease before doing anything', false)
     .option('--leader-election-namespace <name>', 'namespace of the Lease; not set: the namespace of the pod')
     .option('--health-addr <address>', 'address of /healthz and /readyz', ':9440')
@@ -107,7 +110,6 @@ export function parseFlags(argv: readonly string[], version: string): Flags {
     .option('-v, --v <n>', 'verbosity of the log: 0 info, 2 debug', count, 0);
   // -v is verbosity here, as everywhere in Cluster API.
   command.parse([...argv]);
-  // Manifests with variables set a flag to nothing where there is nothing to say.
   const { namespace = [], watchFilter = '', ...others } = command.opts<Flags>();
-  return { ...others, ...(namespace.length > 0 && { namespace }), ...(watchFilter !== '' && { watchFilter }) };
+  return { ...others, ...(namespace.length > 0 && { namespace }), ...(!isAll(watchFilter) && { watchFilter }) };
 }
