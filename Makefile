@@ -11,7 +11,7 @@ RUN := $(AS_ROOT) node
 .PHONY: help test unit e2e lint format generate image image-offline release bench chaos demo demo-down kind clean
 
 help: ## Show these targets.
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 17
 
 $(STAMP): package-lock.json
 	npm ci --no-audit --no-fund

@@ -5,7 +5,7 @@ import * as estree from 'prettier/plugins/estree';
 import * as markdown from 'prettier/plugins/markdown';
 import * as yaml from 'prettier/plugins/yaml';
 import { format } from 'prettier/standalone';
-import { stringify } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { GROUP } from '../infrastructure/group.ts';
 import { chartFiles } from './chart/chart.ts';
 import { customResourceDefinition } from './crd.ts';
@@ -22,6 +22,7 @@ export async function generate(): Promise<Map<string, string>> {
   const files: [string, string][] = [
     ...KINDS.map((kind): [string, string] => [`manifests/crds/${GROUP}_${kind.plural}.yaml`, documents([customResourceDefinition(kind)])]),
     ['manifests/manager/kustomization.yaml', managerBase()],
+    ['manifests/monitoring/prometheus-rule.yaml', prometheusRule()],
     ['manifests/rbac/manager.yaml', documents(managerRole())],
     ['manifests/rbac/leader-election.yaml', documents(leaderElectionRole())],
     ['docs/reference/rights.md', rightsReference()],
@@ -45,6 +46,14 @@ function managerBase(): string {
       images: [{ name, newTag: `v${version}` }],
     },
   ]);
+}
+
+/** manifests/monitoring/alerts.yaml as the Prometheus operator takes it. */
+function prometheusRule(): string {
+  const alerts = parse(readFileSync(new URL('../../manifests/monitoring/alerts.yaml', import.meta.url), 'utf8')) as object;
+  const labels = { 'cluster.x-k8s.io/provider': 'infrastructure-remote' };
+  const metadata = { name: 'cluster-api-provider-remote', namespace: 'cluster-api-provider-remote-system', labels };
+  return documents([{ apiVersion: 'monitoring.coreos.com/v1', kind: 'PrometheusRule', metadata, spec: alerts }]);
 }
 
 /** As `npm run format` would leave it, so that the two never disagree. */
