@@ -8,10 +8,10 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || ! sudo -n true 2>/dev/null || echo 'su
 RUN := $(AS_ROOT) node
 
 .DEFAULT_GOAL := help
-.PHONY: help test unit e2e lint format generate bench chaos demo demo-down kind clean
+.PHONY: help test unit e2e lint format generate image image-offline release bench chaos demo demo-down kind clean
 
 help: ## Show these targets.
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 17
 
 $(STAMP): package-lock.json
 	npm ci --no-audit --no-fund
@@ -37,6 +37,15 @@ format: $(STAMP) ## Format the sources.
 
 generate: $(STAMP) ## Write CRDs, roles and reference pages anew from the schemas and tables.
 	npm run --silent generate
+
+image: $(STAMP) ## Build the image with docker, podman or buildah, as IMAGE=name:tag; PLATFORMS="linux/amd64 linux/arm64" builds for others.
+	@VERSION=$$(node -p 'require("./package.json").version') && export VERSION && release/image/build.sh $(or $(IMAGE),localhost/cluster-api-provider-remote:v$$VERSION) $(PLATFORMS)
+
+image-offline: $(STAMP) ## Build the image for amd64 and arm64 without any of these, on Debian, into out/image.
+	@node release/image/main.ts
+
+release: $(STAMP) ## Write all files of a release into out/infrastructure-remote; IMAGE=registry.example/name says where the image is.
+	@node release/main.ts $(if $(IMAGE),--image $(IMAGE))
 
 bench: $(STAMP) ## Measure beside plain ssh on the same hosts; writes out/bench.json. FIGURES="fleet memory" picks some.
 	@node operator/bundle.ts && $(RUN) e2e/bench/main.ts $(FIGURES)

@@ -23,7 +23,12 @@ const common = {
 /** @type {import('jest').Config} */
 export default {
   projects: [
-    { ...common, displayName: 'unit', roots: ['<rootDir>/apis', '<rootDir>/operator', '<rootDir>/e2e'], testMatch: ['**/*.test.ts'] },
+    {
+      ...common,
+      displayName: 'unit',
+      roots: ['<rootDir>/apis', '<rootDir>/operator', '<rootDir>/release', '<rootDir>/e2e'],
+      testMatch: ['**/*.test.ts'],
+    },
     {
       ...common,
       displayName: 'e2e',

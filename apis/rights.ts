@@ -21,6 +21,8 @@ export interface Right {
   name?: string;
   /** Only in the operator's own namespace. */
   own?: true;
+  /** In the whole cluster, whichever namespaces are watched: of resources that have none. */
+  cluster?: true;
   /** What needs it. */
   why: string;
 }

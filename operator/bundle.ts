@@ -1,7 +1,7 @@
 /** Bundles the manager: one file and the shell programs that it sends to hosts. */
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { build, type Plugin } from 'esbuild';
+import { build, type Metafile, type Plugin } from 'esbuild';
 
 const root = join(import.meta.dirname, '..');
 
@@ -33,7 +33,7 @@ const withoutApis: Plugin = {
 
 export async function bundle(folder: string, plugins: Plugin[] = []): Promise<void> {
   await mkdir(folder, { recursive: true });
-  await build({
+  const { metafile } = await build({
     entryPoints: [join(root, 'operator/main.ts')],
     outfile: join(folder, 'manager.js'),
     bundle: true,
@@ -41,6 +41,8 @@ export async function bundle(folder: string, plugins: Plugin[] = []): Promise<vo
     target: 'node24',
     format: 'esm',
     minify: true,
+    metafile: true,
+    absWorkingDir: root,
     legalComments: 'none',
     banner: { js: banner },
     plugins: [withoutApis, ...plugins],
@@ -50,6 +52,15 @@ export async function bundle(folder: string, plugins: Plugin[] = []): Promise<vo
   });
   for (const program of ['runner.sh', 'ending.sh', 'job.sh']) await copyFile(join(root, 'operator/runner', program), join(folder, program));
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }\n');
+  // For the bill of materials; the manager does not read it.
+  await writeFile(join(folder, 'packages.json'), JSON.stringify(packagesOf(metafile)));
+}
+
+/** Folders of the npm packages of which something is in the bundle. */
+function packagesOf({ outputs }: Metafile): string[] {
+  const inputs = Object.values(outputs).flatMap((output) => Object.entries(output.inputs));
+  const files = inputs.filter(([, { bytesInOutput }]) => bytesInOutput > 0).map(([file]) => file);
+  return [...new Set(files.flatMap((file) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(file)?.[0] ?? []))].sort();
 }
 
 if (import.meta.main) await bundle(process.argv[2] ?? join(root, 'dist'));

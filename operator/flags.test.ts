@@ -39,12 +39,16 @@ test('without flags everything has its default', () => {
     logRunOutput: false,
     loggingFormat: 'json',
     v: 0,
+    check: false,
   });
 });
 
 test.each<[string[], object]>([
   [['--kubeconfig', 'file'], { kubeconfig: 'file' }],
-  [['--namespace=n'], { namespace: 'n' }],
+  [['--namespace=n'], { namespace: ['n'] }],
+  [['--namespace', 'n, m,n'], { namespace: ['n', 'm'] }],
+  [['--namespace=', '--watch-filter='], { namespace: undefined, watchFilter: undefined }],
+  [['--namespace=*', '--watch-filter=*'], { namespace: undefined, watchFilter: undefined }],
   [['--watch-filter', 'w'], { watchFilter: 'w' }],
   [['--leader-elect', '--leader-election-namespace', 'n'], { leaderElect: true, leaderElectionNamespace: 'n' }],
   [
@@ -73,7 +77,8 @@ const DURATION = 'a duration such as 90s, 10m or 1h30m is expected';
 test.each([
   [['--wrong'], "unknown option '--wrong'"],
   [['more'], 'too many arguments'],
-  [['--namespace'], "option '--namespace <name>' argument missing"],
+  [['--namespace'], "option '--namespace <names>' argument missing"],
+  [['--namespace', 'a,,b'], "option '--namespace <names>' argument 'a,,b' is invalid. names with single commas between them are expected"],
   [['--leader-elect=true'], "unknown option '--leader-elect=true'"],
   [['--bootstrap-timeout', '10'], `option '--bootstrap-timeout <duration>' argument '10' is invalid. ${DURATION}`],
   [['--cleanup-deadline', 'never'], `option '--cleanup-deadline <duration>' argument 'never' is invalid. ${DURATION}`],

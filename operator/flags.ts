@@ -4,7 +4,8 @@ import { durationOf } from './controllers/hosts/duration.ts';
 
 export interface Flags {
   kubeconfig?: string;
-  namespace?: string;
+  /** Not set: all. */
+  namespace?: string[];
   watchFilter?: string;
   leaderElect: boolean;
   leaderElectionNamespace?: string;
@@ -31,6 +32,17 @@ export interface Flags {
   logRunOutput: boolean;
   loggingFormat: 'json' | 'text';
   v: number;
+  check: boolean;
+}
+
+/** Manifests with variables set a flag to something where there is nothing to say. No namespace and no label's value is a star. */
+const isAll = (text: string): boolean => ['', '*'].includes(text.trim());
+
+function names(text: string): string[] {
+  const all = text.split(',').map((name) => name.trim());
+  if (isAll(text)) return [];
+  if (all.includes('')) throw new InvalidArgumentError('names with single commas between them are expected');
+  return [...new Set(all)];
 }
 
 function duration(text: string): number {
@@ -75,8 +87,8 @@ export function parseFlags(argv: readonly string[], version: string): Flags {
       '--kubeconfig <file>',
       'kubeconfig of the management cluster; not set: KUBECONFIG, ~/.kube/config, else the service account of the pod',
     )
-    .option('--namespace <name>', 'namespace to watch; not set: all')
-    .option('--watch-filter <value>', 'only objects whose label cluster.x-k8s.io/watch-filter has this value')
+    .option('--namespace <names>', 'namespaces to watch, with commas between them; not set, empty or *: all', names)
+    .option('--watch-filter <value>', 'only objects whose label cluster.x-k8s.io/watch-filter has this value; not set, empty or *: all')
     .option('--leader-elect', 'lead by a Lease before doing anything', false)
     .option('--leader-election-namespace <name>', 'namespace of the Lease; not set: the namespace of the pod')
     .addOption(ofLease('--leader-elect-lease-duration', "time after which a Lease that its leader does not renew is another one's", '15s'))
@@ -107,8 +119,10 @@ export function parseFlags(argv: readonly string[], version: string): Flags {
     .option('--ssh-legacy-algorithms', 'offer algorithms that OpenSSH has disabled', false)
     .option('--log-run-output', 'log what runs print, with secrets removed', false)
     .addOption(new Option('--logging-format <format>', 'form of the log').choices(['json', 'text']).default('json'))
+    .option('--check', 'say whether kinds, rights and a leader are there, and end', false)
     .option('-v, --v <n>', 'verbosity of the log: 0 info, 2 debug', count, 0);
   // -v is verbosity here, as everywhere in Cluster API.
   command.parse([...argv]);
-  return command.opts<Flags>();
+  const { namespace = [], watchFilter = '', ...others } = command.opts<Flags>();
+  return { ...others, ...(namespace.length > 0 && { namespace }), ...(!isAll(watchFilter) && { watchFilter }) };
 }

@@ -6,7 +6,9 @@ import manifest from '../package.json' with { type: 'json' };
 import { CLUSTER_GROUP, type Cluster, type Machine } from '../apis/cluster/types.ts';
 import type { PooledRemoteMachine, RemoteCluster, RemoteMachine } from '../apis/infrastructure/kinds.ts';
 import { POOLED_REMOTE_MACHINES, REMOTE_CLUSTERS, REMOTE_MACHINES } from '../apis/infrastructure/resources.ts';
+import type { KubernetesObject } from '../apis/meta.ts';
 import { isDeclared, LEASE_NAME } from '../apis/rights.ts';
+import { check, report } from './check.ts';
 import { AccessReader } from './controllers/hosts/access.ts';
 import { type HostOutcome, ownerOfTask, type TaskOwner } from './controllers/hosts/tasks.ts';
 import { PooledRemoteMachineReconciler } from './controllers/pooledremotemachine/controller.ts';
@@ -19,7 +21,7 @@ import { ApiClient, servedVersion } from './framework/client.ts';
 import { Controller } from './framework/controller.ts';
 import { EventSink } from './framework/events.ts';
 import { HealthServer } from './framework/health.ts';
-import { Informer } from './framework/informer.ts';
+import { createInformer } from './framework/informers.ts';
 import { loadKubeConfig, serverAccess } from './framework/kubeconfig.ts';
 import { LeaderElector } from './framework/leader-election.ts';
 import { createLogger } from './framework/logging.ts';
@@ -51,15 +53,22 @@ async function clusterResources(client: ApiClient, signal: AbortSignal): Promise
   return { clusters: resource('Cluster', 'clusters'), owners: resource('Machine', 'machines') };
 }
 
+/** undefined: nobody is elected. */
+function leaseNamespace({ leaderElect, leaderElectionNamespace }: Flags): string | undefined {
+  if (!leaderElect) return undefined;
+  const namespace = leaderElectionNamespace ?? podNamespace();
+  if (namespace === undefined) throw new Error('--leader-elect outside a pod needs --leader-election-namespace');
+  return namespace;
+}
+
 function leaderElection(
   flags: Flags,
   client: ApiClient,
   log: Logger,
   metrics: ReturnType<typeof createMetrics>,
 ): LeaderElector | undefined {
-  if (!flags.leaderElect) return undefined;
-  const namespace = flags.leaderElectionNamespace ?? podNamespace();
-  if (namespace === undefined) throw new Error('--leader-elect outside a pod needs --leader-election-namespace');
+  const namespace = leaseNamespace(flags);
+  if (namespace === undefined) return undefined;
   const identity = `${hostname()}_${randomBytes(4).toString('hex')}`;
   const { leaderElectLeaseDuration: leaseDuration, leaderElectRenewDeadline: renewDeadline, leaderElectRetryPeriod: retryPeriod } = flags;
   return new LeaderElector({ client, namespace, name: LEASE_NAME, identity, log, metrics, leaseDuration, renewDeadline, retryPeriod });
@@ -83,15 +92,16 @@ interface Foundation {
   resources: { clusters: Resource; owners: Resource };
 }
 
-/** One cache a kind, each fed by a list and a watch of its own. */
+/** One cache a kind, each fed by lists and watches of its own. */
 function createCaches({ client, log, flags, resources }: Foundation) {
-  const informer = { client, log, namespace: flags.namespace };
+  const cache = <T extends KubernetesObject>(resource: Resource, indexers: Record<string, (object: T) => string[]> = {}) =>
+    createInformer<T>({ client, log, resource, indexers }, flags.namespace);
   return {
-    machines: new Informer<RemoteMachine>({ ...informer, resource: REMOTE_MACHINES, indexers: MACHINE_INDEXES }),
-    entries: new Informer<PooledRemoteMachine>({ ...informer, resource: POOLED_REMOTE_MACHINES, indexers: ENTRY_INDEXES }),
-    remoteClusters: new Informer<RemoteCluster>({ ...informer, resource: REMOTE_CLUSTERS }),
-    owners: new Informer<Machine>({ ...informer, resource: resources.owners }),
-    clusters: new Informer<Cluster>({ ...informer, resource: resources.clusters, indexers: CLUSTER_INDEXES }),
+    machines: cache<RemoteMachine>(REMOTE_MACHINES, MACHINE_INDEXES),
+    entries: cache<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, ENTRY_INDEXES),
+    remoteClusters: cache<RemoteCluster>(REMOTE_CLUSTERS),
+    owners: cache<Machine>(resources.owners),
+    clusters: cache<Cluster>(resources.clusters, CLUSTER_INDEXES),
   };
 }
 
@@ -193,15 +203,25 @@ async function build(flags: Flags, log: Logger): Promise<RemoteOperator> {
   });
 }
 
+/** --check, in place of all else; its exit code. */
+async function checkOnly(flags: Flags, log: Logger): Promise<number> {
+  const client = new ApiClient({ access: serverAccess(loadKubeConfig(flags.kubeconfig)), version: VERSION, log });
+  const findings = await check({ client, namespaces: flags.namespace, leaseNamespace: leaseNamespace(flags) });
+  return report(findings, (line) => process.stdout.write(`${line}\n`)) ? 0 : 1;
+}
+
 async function main(): Promise<void> {
   const flags = parseFlags(process.argv, VERSION);
   const log = createLogger({ verbosity: flags.v, format: flags.loggingFormat });
-  const die = (message: string) => (error: unknown) => {
-    log.error(message, { error });
-    process.exit(1);
-  };
+  const die =
+    (message: string) =>
+    (error: unknown): never => {
+      log.error(message, { error });
+      process.exit(1);
+    };
   process.on('unhandledRejection', die('a promise was rejected and nobody looked: this is a bug'));
   process.on('uncaughtException', die('an exception was thrown and nobody caught it: this is a bug'));
+  if (flags.check) process.exit(await checkOnly(flags, log).catch(die('the check could not be carried out')));
   log.info('starting', { version: VERSION, node: process.version });
   try {
     const operator = await build(flags, log);

@@ -19,6 +19,10 @@ interface Build {
   programs: Record<string, string>;
   /** Package whose gitVersion, gitMajor and gitMinor variables say the version. */
   versionPackage?: string;
+  /** Variable that says the version, where there is one of another name. */
+  versionVariable?: string;
+  /** Package whose k8sVersionMajor and k8sVersionMinor say which Kubernetes is assumed without a cluster: that of the client library. */
+  assumedVersionPackage?: string;
   /** What else the artifact holds; written to its folder. */
   extra?: (folder: string, moduleFolder: string, kubectl: string) => Promise<void>;
 }
@@ -45,9 +49,17 @@ const builds = {
     versionPackage: 'sigs.k8s.io/cluster-api/version',
     extra: renderManifests,
   },
+  helm: {
+    module: 'helm.sh/helm/v3',
+    programs: { helm: 'helm.sh/helm/v3/cmd/helm' },
+    versionVariable: 'helm.sh/helm/v3/internal/version.version',
+    assumedVersionPackage: 'helm.sh/helm/v3/pkg/chartutil',
+  },
 } satisfies Record<string, Build>;
 
 type BuildName = keyof typeof builds;
+/** What setup-envtest has. */
+const ASSETS: BuildName[] = ['kubernetes', 'etcd'];
 export type Program = { [Name in BuildName]: keyof (typeof builds)[Name]['programs'] }[BuildName];
 
 /** Version that a go.mod requires of a module. */
@@ -83,7 +95,7 @@ export async function findPrograms<P extends Program>(programs: readonly P[], pr
   const paths: Partial<Record<P, string>> = {};
   for (const program of programs) {
     const name = buildOf(program);
-    const asset = name === 'cluster-api' ? undefined : folders.map((folder) => join(folder, program)).find((path) => existsSync(path));
+    const asset = !ASSETS.includes(name) ? undefined : folders.map((folder) => join(folder, program)).find((path) => existsSync(path));
     paths[program] = asset ?? join(await built(name, progress), program);
   }
   return paths as Record<P, string>;
@@ -125,7 +137,11 @@ async function built(name: BuildName, progress: Progress): Promise<string> {
 async function buildPrograms(build: Build, module: string, version: string, folder: string): Promise<void> {
   const programs = Object.entries(build.programs);
   const together = programs.filter(([name, path]) => basename(path) === name).map(([, path]) => path);
-  const variables = build.versionPackage === undefined ? [] : versionFlags(build.versionPackage, version);
+  const variables = [
+    ...(build.versionPackage === undefined ? [] : versionFlags(build.versionPackage, version)),
+    ...(build.versionVariable === undefined ? [] : [`-X ${build.versionVariable}=${version}`]),
+    ...(build.assumedVersionPackage === undefined ? [] : assumedVersionFlags(build.assumedVersionPackage, module)),
+  ];
   if (together.length > 0) await buildProgram(module, `${folder}/`, together, variables);
   for (const [name, path] of programs) if (basename(path) !== name) await buildProgram(module, join(folder, name), [path], variables);
 }
@@ -140,6 +156,11 @@ const goOptions = (cwd: string) => ({ cwd, env: { ...process.env, GOFLAGS: '-mod
 function versionFlags(path: string, version: string): string[] {
   const [major, minor] = version.slice(1).split('.');
   return [`-X ${path}.gitVersion=${version}`, `-X ${path}.gitMajor=${major}`, `-X ${path}.gitMinor=${minor}`];
+}
+
+function assumedVersionFlags(path: string, module: string): string[] {
+  const [, minor] = requiredVersion(readFileSync(join(module, 'go.mod'), 'utf8'), 'k8s.io/client-go').split('.');
+  return [`-X ${path}.k8sVersionMajor=1`, `-X ${path}.k8sVersionMinor=${minor}`];
 }
 
 /** CRDs and webhook configurations of Cluster API's providers, named and labelled as their releases are. */

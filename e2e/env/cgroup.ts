@@ -21,6 +21,13 @@ export function createCgroups(run: Run, name: string): { folders: string[]; vers
   return { folders, version1 };
 }
 
+/** Notes the groups that a container runtime makes for `/<name>` at the top of each hierarchy, so that none is left behind. */
+export function recordCgroups(run: Run, name: string): void {
+  const top = readFileSync('/proc/self/cgroup', 'utf8').replaceAll(/:[^:\n]*$/gm, ':/');
+  for (const { path } of cgroupPlaces(readFileSync('/proc/self/mountinfo', 'utf8'), top))
+    record(run, { kind: 'cgroup', path: join(path, name) });
+}
+
 interface Place {
   version: 1 | 2;
   path: string;

@@ -62,8 +62,8 @@ export async function createHost(run: Run, state: HostingState, options: HostOpt
 export const createHosts = (run: Run, state: HostingState, count: number, options: HostOptions = {}): Promise<Host[]> =>
   Promise.all(Array.from({ length: count }, () => createHost(run, state, options)));
 
-/** The first number whose folder nobody has made yet, in whichever process. */
-function claimNumber(run: Run): number {
+/** The first number whose folder nobody has made yet, in whichever process. It is a place in the network, too. */
+export function claimNumber(run: Run): number {
   for (let number = 1; ; number++) {
     try {
       mkdirSync(join(run.folder, 'hosts', String(number)));

@@ -78,7 +78,7 @@ export async function hostImage(progress: Progress): Promise<string> {
 }
 
 async function makeImage(root: string): Promise<void> {
-  const script = ['--variant=minbase', `--include=${packages.join(',')}`, SUITE, root, debianMirror(readSources())];
+  const script = ['--variant=minbase', `--include=${packages.join(',')}`, SUITE, root, thisMirror()];
   // In namespaces of its own: what it mounts and starts goes with it, also when it is interrupted.
   const [command = '', ...args] = unshare;
   await must(command, [...args, 'nice', '-n', '15', 'debootstrap', ...script]);
@@ -92,6 +92,9 @@ async function makeImage(root: string): Promise<void> {
   await rm(join(root, 'etc/machine-id'), { force: true });
   await chmod(root, 0o755);
 }
+
+/** The Debian mirror of this machine. */
+export const thisMirror = (): string => debianMirror(readSources());
 
 function readSources(): string {
   const folder = '/etc/apt/sources.list.d';

@@ -86,7 +86,7 @@ describe('missing', () => {
     ['without root, with sudo', { ...good, root: false, sudo: true }, true, [], [/Run the same command with sudo -E/]],
     ['without root and without hosts', { ...good, root: false }, false, [], []],
     ['another system', { ...good, platform: 'darwin' }, false, [], [/on Linux, not on darwin/]],
-    ['an old Go', { ...good, go: 'go version go1.19 linux/amd64' }, false, [], [/Go 1\.25 or newer .*go1\.19.*: curl /]],
+    ['an old Go', { ...good, go: 'go version go1.19 linux/amd64' }, false, [], [/Go 1\.26 or newer .*go1\.19.*: curl /]],
     ['no Go', { ...good, go: '' }, false, [], [/found: none/]],
     [
       'packages, each once',

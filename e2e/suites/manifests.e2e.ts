@@ -1,5 +1,5 @@
 /** The kustomize bases, as kubectl builds them. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseAllDocuments } from 'yaml';
 import type { z } from 'zod';
@@ -92,6 +92,39 @@ describe('default', () => {
       capabilities: { drop: ['ALL'] },
     });
     expect(find('Namespace').metadata.labels).toMatchObject({ 'pod-security.kubernetes.io/enforce': 'restricted' });
+  });
+});
+
+describe('components', () => {
+  const components = readdirSync(path.join(manifests, 'components')).map((name) => `components/${name}`);
+  let folder: string;
+  beforeAll(() => (folder = mkdtempSync(path.join(manifests, '../.overlay-'))));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  test('all of them go together with default, labelled and in its namespace', async () => {
+    const resources = ['../manifests/default'];
+    const overlay = { resources, components: [...components, 'monitoring'].map((name) => `../manifests/${name}`) };
+    writeFileSync(path.join(folder, 'kustomization.yaml'), JSON.stringify(overlay));
+    const objects = await build(path.join('..', path.basename(folder)));
+    const added = objects.filter(({ kind }) =>
+      ['Service', 'ServiceMonitor', 'PrometheusRule', 'ConfigMap', 'NetworkPolicy', 'PodDisruptionBudget'].includes(kind),
+    );
+    expect(added).toHaveLength(6);
+    for (const { metadata } of added) {
+      expect(metadata.namespace).toBe('cluster-api-provider-remote-system');
+      expect(metadata.labels).toMatchObject({ 'cluster.x-k8s.io/provider': 'infrastructure-remote' });
+    }
+    expect(objects.find(({ kind }) => kind === 'Deployment')?.spec).toMatchObject({ replicas: 2 });
+  });
+
+  test('the example builds, with its image and flag', async () => {
+    const deployment = (await build('overlays/example')).find(({ kind }) => kind === 'Deployment');
+    const { template } = deployment?.spec as { template: { spec: { containers: [{ image: string; args: string[] }] } } };
+    const { version } = JSON.parse(readFileSync(path.join(manifests, '../package.json'), 'utf8')) as { version: string };
+    expect(template.spec.containers[0]).toMatchObject({
+      image: `registry.example/cluster-api-provider-remote:v${version}`,
+      args: ['--leader-elect', '--concurrency=20'],
+    });
   });
 });
 

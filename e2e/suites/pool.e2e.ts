@@ -1,11 +1,8 @@
 /** The samples' pool under a real MachineDeployment: machines come and go, hosts are taken in order, cleaned, and used again. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { type AnyObject, type Manifest, parseYAML } from '../env/client.ts';
+import type { AnyObject } from '../env/client.ts';
 import type { Host } from '../env/hosts.ts';
 import { Objects, INFRASTRUCTURE } from '../fixtures/objects.ts';
 import {
-  cleanUpCommands,
   conditionOf,
   type Entry,
   entryOf,
@@ -14,6 +11,7 @@ import {
   isCleaned,
   isFree,
   isReady,
+  poolSample,
   runIDOf,
 } from '../fixtures/pool.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
@@ -26,28 +24,10 @@ let hosts: Host[];
 const runs = new Map<string, string[]>();
 
 const entryName = (i: number): string => `remote-test-${i}`;
+const host = (i: number): Host => hosts[i] as Host;
 const machines = () => ({ apiVersion: INFRASTRUCTURE, kind: 'RemoteMachine', namespace: objects.namespace });
 const entries = () => ({ ...machines(), kind: 'PooledRemoteMachine' });
 const scale = (replicas: number) => environment().client.patch(objects.clusterRef('MachineDeployment', 'workers'), { spec: { replicas } });
-
-/** The sample's template and one of its entries, as a user copies them. */
-async function samples(): Promise<{ template: Manifest; entry: (i: number) => Manifest }> {
-  const text = await readFile(join(import.meta.dirname, '../../manifests/samples/pool.yaml'), 'utf8');
-  const manifests = parseYAML(text);
-  const find = (kind: string): Manifest => {
-    const found = manifests.find((manifest) => manifest.kind === kind);
-    if (found === undefined) throw new Error(`the sample has no ${kind}`);
-    return { ...found, metadata: { ...found.metadata, namespace: objects.namespace } };
-  };
-  const sample = find('PooledRemoteMachine');
-  const { spec } = sample as { spec: { pool: string; machine: object } };
-  const entry = (i: number): Manifest => ({
-    ...sample,
-    metadata: { ...sample.metadata, name: entryName(i) },
-    spec: { ...spec, machine: { ...spec.machine, address: hosts[i]?.address, sshKeyRef: { name: 'pool-key' }, cleanUpCommands } },
-  });
-  return { template: find('RemoteMachineTemplate'), entry };
-}
 
 /** Waits until so many machines are ready, and notes who has which entry. */
 async function waitForReady(count: number): Promise<AnyObject[]> {
@@ -68,14 +48,14 @@ beforeAll(async () => {
   [hosts] = await Promise.all([environment().createHosts(5), started]);
   const [first] = hosts;
   if (first === undefined) throw new Error('no host');
-  const { template, entry } = await samples();
+  const { template, entry } = await poolSample(objects.namespace);
   await environment().client.applyAll([
     objects.sshKey('pool-key', first),
     objects.bootstrapData('workers', historic()),
     ...objects.cluster('pooled'),
     template,
     // Neither the order of creation nor that of addresses counts.
-    ...[3, 1, 0, 2].map(entry),
+    ...[3, 1, 0, 2].map((i) => entry(entryName(i), host(i))),
   ]);
 });
 
@@ -86,8 +66,8 @@ test('three replicas of a pool of four take the first three by name', async () =
   const bound = await waitForReady(3);
   expect(bound.map(entryOf).sort()).toEqual([0, 1, 2].map(entryName));
   for (const machine of bound) {
-    const host = hosts[Number(entryOf(machine)?.at(-1))];
-    expect(machine.spec).toMatchObject({ pool: POOL, address: host?.address, providerID: `remote-machine://${host?.address}:22` });
+    const { address } = host(Number(entryOf(machine)?.at(-1)));
+    expect(machine.spec).toMatchObject({ pool: POOL, address, providerID: `remote-machine://${address}:22` });
     const entry = await client.get<Entry>({ ...entries(), name: entryOf(machine) ?? '' });
     const { name, namespace, uid } = machine.metadata;
     expect(entry.status).toMatchObject({ reserved: true, machineRef: { name, namespace, uid } });
@@ -118,10 +98,10 @@ test('a fourth takes the last one, and a fifth waits and says for what', async (
 
 test('the fifth has its host within 2 s of an entry being added', async () => {
   const { client } = environment();
-  const { entry } = await samples();
+  const { entry } = await poolSample(objects.namespace);
   const isBound = (machine: AnyObject): boolean => entryOf(machine) === entryName(4) && machine.spec?.['address'] === hosts[4]?.address;
   const bound = client.waitForAll(machines(), (all) => all.some(isBound));
-  await client.create(entry(4));
+  await client.create(entry(entryName(4), host(4)));
   const created = performance.now();
   await bound;
   const seconds = (performance.now() - created) / 1000;
@@ -140,9 +120,9 @@ test('hosts of deleted machines are cleaned, free and used again', async () => {
   const free = after.filter(isFree).map(({ metadata }) => metadata.name);
   expect(free).not.toContain(kept);
   for (const name of free) {
-    const host = hosts[Number(name.at(-1))] as Host;
-    expect(await isCleaned(host)).toBe(true);
-    expect((await historyOf(host)).at(-1)).toBe('clean');
+    const cleaned = host(Number(name.at(-1)));
+    expect(await isCleaned(cleaned)).toBe(true);
+    expect((await historyOf(cleaned)).at(-1)).toBe('clean');
   }
   await scale(4);
   const again = await waitForReady(4);
@@ -155,10 +135,10 @@ test('after the last one every host is free, and each ran exactly one bootstrap 
   await client.delete(objects.clusterRef('MachineDeployment', 'workers'));
   await client.waitForAll(machines(), (all) => all.length === 0);
   await client.waitForAll<Entry>(entries(), (all) => all.length === 5 && all.every(isFree));
-  for (const [i, host] of hosts.entries()) {
-    expect(await isCleaned(host)).toBe(true);
+  for (const [i, each] of hosts.entries()) {
+    expect(await isCleaned(each)).toBe(true);
     const expected = (runs.get(entryName(i)) ?? []).flatMap((runID) => [`run ${runID}`, 'clean']);
-    expect({ host: i, history: await historyOf(host) }).toEqual({ host: i, history: expected });
+    expect({ host: i, history: await historyOf(each) }).toEqual({ host: i, history: expected });
   }
   expect([...runs.values()].flat()).toHaveLength(8);
 });

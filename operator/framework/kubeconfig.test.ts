@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { inspect } from 'node:util';
@@ -39,6 +39,43 @@ describe('loadKubeConfig', () => {
     expect(() => loadKubeConfig()).toThrow(
       `no kubeconfig: --kubeconfig and KUBECONFIG are not set, this is no pod with a service account, and there is no ${folder}/.kube/config`,
     );
+  });
+
+  describe('in a pod', () => {
+    const mount = '/var/run/secrets/kubernetes.io/serviceaccount';
+    beforeEach(() => {
+      process.env['HOME'] = folder;
+      delete process.env['KUBECONFIG'];
+      process.env['KUBERNETES_SERVICE_HOST'] = 'fd00::1';
+      process.env['KUBERNETES_SERVICE_PORT'] = '6443';
+      mkdirSync(folder + mount, { recursive: true });
+      for (const name of ['ca.crt', 'namespace', 'token']) write(`${mount}/${name}`, `first ${name}\n`);
+    });
+    afterEach(() => jest.useRealTimers());
+
+    test('takes its service account, with the token that is there now: it is replaced before it expires', async () => {
+      jest.useFakeTimers();
+      const access = serverAccess(loadKubeConfig(undefined, folder));
+      expect(access.server).toBe('https://[fd00::1]:6443');
+      const credentials = { headers: { Authorization: 'Bearer first token' }, ca: Buffer.from('first ca.crt\n') };
+      expect(await access.credentials()).toEqual(credentials);
+      write(`${mount}/token`, 'second token\n');
+      jest.advanceTimersByTime(5_000);
+      expect(await access.credentials()).toEqual(credentials);
+      jest.advanceTimersByTime(70_000);
+      expect((await access.credentials()).headers).toEqual({ Authorization: 'Bearer second token' });
+    });
+
+    test('but a kubeconfig that is named comes first, and ~/.kube/config last', () => {
+      const file = write('a', config({}, {}, 'a'));
+      expect(serverAccess(loadKubeConfig(file, folder)).server).toBe('https://a:6443');
+      mkdirSync(path.join(folder, '.kube'), { recursive: true });
+      write('.kube/config', config({}, {}, 'home'));
+      expect(serverAccess(loadKubeConfig(undefined, folder)).server).toBe('https://[fd00::1]:6443');
+      delete process.env['KUBERNETES_SERVICE_HOST'];
+      expect(serverAccess(loadKubeConfig(undefined, folder)).server).toBe('https://home:6443');
+      rmSync(path.join(folder, '.kube'), { recursive: true });
+    });
   });
 
   test.each([

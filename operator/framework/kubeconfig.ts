@@ -8,20 +8,22 @@ import { parse, YAMLParseError } from 'yaml';
 import type { Credentials, ServerAccess } from './transport.ts';
 import { messageOf } from './types.ts';
 
+/** Where the kubelet puts it; client-node reads it again each minute, since it is replaced before it expires. */
 const SERVICE_ACCOUNT_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/token';
 
 /**
  * `file` (--kubeconfig), else the files in KUBECONFIG, else the pod's service account, else ~/.kube/config: controller-runtime's order.
  * Throws an Error that says what was looked for, or what is wrong with the file.
+ * @param root of the pod's file system, for tests.
  */
-export function loadKubeConfig(file?: string): KubeConfig {
+export function loadKubeConfig(file?: string, root = ''): KubeConfig {
   const home = path.join(process.env['HOME'] ?? homedir(), '.kube', 'config');
   const named = process.env['KUBECONFIG']?.split(path.delimiter).filter((name) => name !== '') ?? [];
   if (file !== undefined) return loadFiles([file]);
   if (named.length > 0) return loadFiles(named);
-  if (process.env['KUBERNETES_SERVICE_HOST'] && existsSync(SERVICE_ACCOUNT_TOKEN)) {
+  if (process.env['KUBERNETES_SERVICE_HOST'] && existsSync(root + SERVICE_ACCOUNT_TOKEN)) {
     const config = new KubeConfig();
-    config.loadFromCluster();
+    config.loadFromCluster(root);
     return config;
   }
   if (existsSync(home)) return loadFiles([home]);

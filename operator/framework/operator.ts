@@ -8,7 +8,7 @@ import loaded from '@dot-i/k8s-operator';
 import type { KubernetesObject } from '../../apis/meta.ts';
 import type { Controller } from './controller.ts';
 import type { HealthServer } from './health.ts';
-import type { Informer } from './informer.ts';
+import type { RunningCache } from './informers.ts';
 import type { LeaderElector } from './leader-election.ts';
 import type { Logger } from './types.ts';
 
@@ -62,7 +62,7 @@ const unused = (method: string, instead: string): Promise<never> => Promise.reje
 export interface RemoteOperatorOptions {
   config: KubeConfig;
   log: Logger;
-  informers: readonly Pick<Informer<KubernetesObject>, 'run' | 'synced' | 'resource'>[];
+  informers: readonly Pick<RunningCache<KubernetesObject>, 'run' | 'synced' | 'resource'>[];
   controllers: readonly Controller[];
   leaderElection?: LeaderElector;
   health?: HealthServer;

@@ -1,0 +1,168 @@
+/** Every value of the chart: its default, what it is for, and what it may be. values.yaml, values.schema.json and README.md follow from it. */
+
+/** Of JSON Schema (draft 7), as Helm takes it. */
+export interface ValueSchema {
+  type?: string | string[];
+  [keyword: string]: unknown;
+}
+
+export interface Value {
+  kind: 'value';
+  default: unknown;
+  description: string;
+  schema: ValueSchema;
+}
+
+export interface Section {
+  kind: 'section';
+  description: string;
+  fields: Fields;
+}
+
+export interface Fields {
+  [name: string]: Value | Section;
+}
+
+const value = (initial: unknown, description: string, schema: ValueSchema): Value => ({
+  kind: 'value',
+  default: initial,
+  description,
+  schema,
+});
+const section = (description: string, fields: Fields): Section => ({ kind: 'section', description, fields });
+
+const text = (initial: string, description: string, more: ValueSchema = {}): Value =>
+  value(initial, description, { type: 'string', ...more });
+const flag = (initial: boolean, description: string): Value => value(initial, description, { type: 'boolean' });
+const count = (initial: number, description: string, minimum = 1): Value => value(initial, description, { type: 'integer', minimum });
+const port = (initial: number, description: string): Value => value(initial, description, { type: 'integer', minimum: 1, maximum: 65535 });
+const object = (description: string, initial: object = {}): Value => value(initial, description, { type: 'object' });
+const strings = (description: string): Value => value({}, description, { type: 'object', additionalProperties: { type: 'string' } });
+const objects = (description: string, initial: object[] = []): Value =>
+  value(initial, description, { type: 'array', items: { type: 'object' } });
+
+/** As the flags take it. */
+const duration = (initial: string, description: string): Value =>
+  text(initial, `${description} Such as \`90s\`, \`10m\` or \`1h30m\`.`, { pattern: '^(0|([0-9]+(\\.[0-9]+)?(h|m|s|ms))+)$' });
+const NAMESPACE = { pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$', maxLength: 63 };
+
+const restricted = { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } };
+const account = { runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, seccompProfile: { type: 'RuntimeDefault' } };
+
+const what: Fields = {
+  watchNamespaces: value([], 'Namespaces to watch; empty: all. The manager then has Roles in these instead of a ClusterRole.', {
+    type: 'array',
+    uniqueItems: true,
+    items: { type: 'string', ...NAMESPACE },
+  }),
+  watchFilter: text('', 'See only to objects whose label `cluster.x-k8s.io/watch-filter` has this value; empty: to all.'),
+  concurrency: count(10, 'Objects of each kind that are reconciled at once. What takes time on a host runs beside that.'),
+  bootstrapTimeout: duration('1h', 'Longest time of a bootstrap.'),
+  cleanupDeadline: duration('10m', 'Time after which a machine goes although its host could not be cleaned; `0`: never.'),
+  ssh: section('Connections to hosts.', {
+    connectTimeout: duration('20s', 'Longest time for connecting to one host or bastion.'),
+    maxConnections: count(2000, 'Connections at once.'),
+    maxConnectionsPerHost: count(2, 'Connections to one host at once.'),
+    maxConnectionsPerBastion: count(100, 'Connections through one bastion at once.'),
+    legacyAlgorithms: flag(false, 'Offer algorithms that OpenSSH has disabled.'),
+  }),
+  logging: section('The log, on standard error.', {
+    format: text('json', 'Form of the log.', { enum: ['json', 'text'] }),
+    verbosity: count(0, 'From 2 on with debug lines and stack traces.', 0),
+    runOutput: flag(false, 'Log what runs on hosts print, with secrets removed.'),
+  }),
+  extraArgs: value([], 'More flags, as they are.', { type: 'array', items: { type: 'string', pattern: '^-' } }),
+  extraEnv: objects('More environment variables.'),
+};
+
+const parts: Fields = {
+  crds: section('The kinds. They are part of the release, so that an upgrade brings their changes.', {
+    enabled: flag(true, 'Install them. Off where another release, clusterctl or Argo CD does.'),
+    keep: flag(true, 'Keep them, and with them every object, when the release is uninstalled.'),
+  }),
+  policy: section('The admission policy that keeps templates as they are; it is for the whole cluster.', {
+    enabled: flag(true, 'Install it. Off where another release does.'),
+  }),
+  rbac: section('Roles and their bindings.', { create: flag(true, 'Make them.') }),
+  serviceAccount: section('The account of the manager.', {
+    create: flag(true, 'Make it.'),
+    name: text('', 'Its name, if it is not that of the release.'),
+    annotations: strings('Its annotations.'),
+  }),
+};
+
+const running: Fields = {
+  replicaCount: count(1, 'Managers. One leads; the others stand by, which takes leaderElection.enabled.', 0),
+  leaderElection: section('Leading by a Lease.', {
+    enabled: flag(true, 'Lead by a Lease before doing anything.'),
+    namespace: text('', 'Namespace of the Lease; empty: that of the release.', { pattern: '^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$' }),
+    leaseDuration: duration('15s', "Time after which a Lease that its leader does not renew is another one's."),
+    renewDeadline: duration('10s', 'Time without a renewal after which the leader ends itself; less than the duration.'),
+    retryPeriod: duration('2s', 'Time between two attempts to take or renew the Lease; less than the renew deadline.'),
+  }),
+  image: section('The image.', {
+    repository: text('cluster-api-provider-remote', 'Where it is.', { minLength: 1 }),
+    tag: text('', 'Its tag, if it is not the version of the chart.'),
+    digest: text('', 'Its digest, which wins over the tag.', { pattern: '^(sha256:[0-9a-f]{64})?$' }),
+    pullPolicy: text('IfNotPresent', 'When it is pulled.', { enum: ['Always', 'IfNotPresent', 'Never'] }),
+  }),
+  imagePullSecrets: value([], 'Secrets to pull it with, by name.', {
+    type: 'array',
+    items: { type: 'object', required: ['name'], additionalProperties: false, properties: { name: { type: 'string', minLength: 1 } } },
+  }),
+  nameOverride: text('', 'Name of the application in labels, if it is not that of the chart.'),
+  fullnameOverride: text('', 'Name of the objects, if it is not that of the release.'),
+  resources: object('Requests and limits.', { requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '1Gi' } }),
+  terminationGracePeriodSeconds: count(15, 'Time to end in order; runs go on on their hosts.', 1),
+  podSecurityContext: object('Security context of the Pod.', account),
+  securityContext: object('Security context of the container.', restricted),
+  podLabels: strings('More labels of the Pod.'),
+  podAnnotations: strings('Annotations of the Pod.'),
+  priorityClassName: text('', 'Priority class of the Pod.'),
+  nodeSelector: strings('Nodes that the Pod may run on.'),
+  tolerations: objects('Taints that the Pod bears.', [{ key: 'node-role.kubernetes.io/control-plane', effect: 'NoSchedule' }]),
+  affinity: object('Affinity of the Pod.'),
+  topologySpreadConstraints: objects('How several managers are spread.'),
+  extraVolumes: objects('More volumes of the Pod.'),
+  extraVolumeMounts: objects('More mounts of the container.'),
+  podDisruptionBudget: section('Keeps a manager there while nodes are drained.', {
+    enabled: flag(false, 'Make it. It helps with two replicas or more.'),
+    maxUnavailable: value(1, 'Managers that may be away.', { type: ['integer', 'string'] }),
+  }),
+};
+
+const observing: Fields = {
+  health: section('Probes.', { port: port(9440, 'Port of /healthz and /readyz.') }),
+  diagnostics: section('Metrics.', {
+    port: port(8443, 'Port of /metrics.'),
+    insecure: flag(false, 'Serve it without TLS and authentication.'),
+  }),
+  metrics: section('What collects and shows the metrics.', {
+    service: section('A Service for them.', { enabled: flag(false, 'Make it.'), annotations: strings('Its annotations.') }),
+    serviceMonitor: section('Tells the Prometheus operator to collect them; makes the Service, too.', {
+      enabled: flag(false, 'Make it.'),
+      labels: strings('Labels by which a Prometheus chooses it.'),
+      interval: duration('30s', 'Time between collections.'),
+    }),
+    prometheusRule: section('Alerts, for the Prometheus operator.', {
+      enabled: flag(false, 'Make them.'),
+      labels: strings('Labels by which a Prometheus chooses them.'),
+    }),
+    dashboard: section('A Grafana dashboard, as a ConfigMap that its sidecar loads.', {
+      enabled: flag(false, 'Make it.'),
+      labels: value({ grafana_dashboard: '1' }, 'Labels by which Grafana chooses it.', {
+        type: 'object',
+        additionalProperties: { type: 'string' },
+      }),
+      annotations: strings('Annotations, such as its folder.'),
+    }),
+  }),
+  networkPolicy: section('Lets in only what the manager serves.', {
+    enabled: flag(false, 'Make it.'),
+    metricsFrom: objects('Peers that may read the metrics; empty: all. Probes come from nodes and are let in.'),
+    egress: objects('Rules for what the manager connects to: API servers, hosts, bastions, DNS. Empty: it may connect to anything.'),
+  }),
+};
+
+/** In the order of values.yaml. */
+export const VALUES: Fields = { ...what, ...running, ...observing, ...parts };

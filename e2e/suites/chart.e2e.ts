@@ -1,0 +1,136 @@
+/** What the chart renders: the real Helm, without a cluster. */
+import { spawnSync } from 'node:child_process';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { RIGHTS } from '../../apis/rights.ts';
+import { rulesOf } from '../../apis/generate/rbac.ts';
+import type { Manifest } from '../env/client.ts';
+import { CHART, Helm } from '../fixtures/helm.ts';
+
+let helm: Helm;
+beforeAll(async () => {
+  helm = await Helm.find();
+});
+afterAll(() => rm(helm.folder, { recursive: true }));
+
+interface Container {
+  args: string[];
+  image: string;
+  resources: object;
+}
+interface PodSpec {
+  containers: [Container];
+  [field: string]: unknown;
+}
+const set = (values: Record<string, string>): string[] => Object.entries(values).flatMap(([name, value]) => ['--set', `${name}=${value}`]);
+const ofKind = (objects: Manifest[], kind: string) => objects.filter((object) => object.kind === kind);
+function podOf(objects: Manifest[]): PodSpec {
+  const [deployment] = ofKind(objects, 'Deployment');
+  return (deployment?.spec as { template: { spec: PodSpec } }).template.spec;
+}
+const argsOf = (objects: Manifest[]): string[] => podOf(objects).containers[0].args;
+
+test('lint has nothing to say', async () => {
+  expect(await helm.must('lint', '--strict', CHART)).toContain('1 chart(s) linted, 0 chart(s) failed');
+});
+
+test.each<[string, string[], string]>([
+  ['a word for a number', ['--set', 'replicaCount=two'], "at '/replicaCount': got string, want integer"],
+  ['a value that there is not', ['--set', 'concurency=5'], "at '': additional properties 'concurency' not allowed"],
+  ['one further down', ['--set', 'ssh.maxConnection=5'], "at '/ssh': additional properties 'maxConnection' not allowed"],
+  ['a number without a unit', ['--set-string', 'bootstrapTimeout=90'], "at '/bootstrapTimeout': '90' does not match pattern"],
+  ['another format', ['--set', 'logging.format=xml'], "at '/logging/format': value must be one of 'json', 'text'"],
+  ['no connections', ['--set', 'ssh.maxConnections=0'], "at '/ssh/maxConnections': minimum: got 0, want 1"],
+  ['a port too high', ['--set', 'health.port=70000'], "at '/health/port': maximum: got 70,000, want 65,535"],
+  ['a namespace that can have no such name', ['--set', 'watchNamespaces={Team}'], "at '/watchNamespaces/0': 'Team' does not match pattern"],
+  ['an argument that is no flag', ['--set', 'extraArgs={now}'], "at '/extraArgs/0': 'now' does not match pattern '^-'"],
+  ['two managers that elect nobody', ['--set', 'replicaCount=2,leaderElection.enabled=false'], 'leaderElection.enabled is off'],
+  ['one port for two', ['--set', 'health.port=8443'], 'health.port and diagnostics.port are both 8443'],
+  [
+    'a budget that holds every node up',
+    ['--set', 'podDisruptionBudget.enabled=true,podDisruptionBudget.maxUnavailable=0'],
+    'is 0: no node',
+  ],
+])('%s is refused, and it says why', async (_, args, message) => {
+  const { exitCode, stderr } = await helm.run('template', 'capr', CHART, ...args);
+  expect(exitCode).not.toBe(0);
+  expect(stderr).toContain(message);
+});
+
+test('every flag of the manager has a value', async () => {
+  const objects = await helm.template(
+    ...set({ 'watchNamespaces[0]': 'a', 'watchNamespaces[1]': 'b', watchFilter: 'w', concurrency: '3', bootstrapTimeout: '2h' }),
+    ...set({ cleanupDeadline: '0s', 'ssh.connectTimeout': '5s', 'ssh.maxConnections': '1000000', 'ssh.maxConnectionsPerHost': '7' }),
+    ...set({ 'ssh.maxConnectionsPerBastion': '8', 'ssh.legacyAlgorithms': 'true', 'logging.format': 'text', 'logging.verbosity': '2' }),
+    ...set({ 'logging.runOutput': 'true', 'health.port': '1', 'diagnostics.port': '2', 'diagnostics.insecure': 'true' }),
+    ...set({ 'leaderElection.leaseDuration': '9s', 'leaderElection.renewDeadline': '6s', 'leaderElection.retryPeriod': '3s' }),
+    ...set({ 'leaderElection.namespace': 'elsewhere', 'extraArgs[0]': '--kubeconfig=file' }),
+  );
+  const args = argsOf(objects);
+  expect(args.filter((arg) => !arg.startsWith('--kubeconfig')).sort()).toEqual(
+    [
+      ...['--namespace=a,b', '--watch-filter=w', '--leader-elect', '--leader-election-namespace=elsewhere', '--health-addr=:1'],
+      ...['--diagnostics-address=:2', '--insecure-diagnostics', '--concurrency=3', '--bootstrap-timeout=2h', '--cleanup-deadline=0s'],
+      ...['--ssh-connect-timeout=5s', '--max-connections=1000000', '--max-connections-per-host=7', '--max-connections-per-bastion=8'],
+      ...['--leader-elect-lease-duration=9s', '--leader-elect-renew-deadline=6s', '--leader-elect-retry-period=3s'],
+      ...['--ssh-legacy-algorithms', '--log-run-output', '--logging-format=text', '--v=2'],
+    ].sort(),
+  );
+  const { stdout } = spawnSync(process.execPath, [join(CHART, '../../operator/main.ts'), '--help'], { encoding: 'utf8' });
+  const known = [...stdout.matchAll(/^ {2}(?:-\w, )?--([a-z-]+)/gm)].map(([, name = '']) => name);
+  const given = args.map((arg) => /^--([a-z-]+)/.exec(arg)?.[1]);
+  expect(known.filter((name) => !given.includes(name)).sort()).toEqual(['check', 'help', 'version']);
+});
+
+test('a Pod can be placed, and its image had, as a cluster needs it', async () => {
+  const values = {
+    resources: { limits: { memory: '2Gi' } },
+    tolerations: [{ operator: 'Exists' }],
+    nodeSelector: { disk: 'ssd' },
+    affinity: { podAntiAffinity: {} },
+    topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule' }],
+    imagePullSecrets: [{ name: 'registry' }],
+    priorityClassName: 'system-cluster-critical',
+    extraVolumes: [{ name: 'more', emptyDir: {} }],
+    terminationGracePeriodSeconds: 20,
+  };
+  const image = { repository: 'registry.example/remote', digest: `sha256:${'0'.repeat(64)}` };
+  const json = Object.entries({ ...values, image }).flatMap(([name, value]) => ['--set-json', `${name}=${JSON.stringify(value)}`]);
+  const pod = podOf(await helm.template(...json));
+  const { resources, ...ofPod } = values;
+  const { extraVolumes, ...same } = ofPod;
+  expect(pod).toMatchObject({ ...same, volumes: extraVolumes });
+  expect(pod.containers[0]).toMatchObject({ resources: { ...resources, requests: {} }, image: `${image.repository}@${image.digest}` });
+});
+
+test('roles are what the manager declares: in the cluster, or in each namespace that it watches', async () => {
+  const rules = (own: boolean) => rulesOf(RIGHTS.filter((right) => (right.own ?? false) === own));
+  const everywhere = await helm.template();
+  expect(ofKind(everywhere, 'ClusterRole').map((role) => role['rules'])).toEqual([rules(false)]);
+  expect(ofKind(everywhere, 'Role').map((role) => role['rules'])).toEqual([rules(true)]);
+
+  const some = await helm.template('--set', 'watchNamespaces={a,b}');
+  const places = ofKind(some, 'Role').map(({ metadata }) => metadata.namespace);
+  expect(places).toEqual(['a', 'b', 'capr-system']);
+  expect(ofKind(some, 'RoleBinding').map(({ metadata }) => metadata.namespace)).toEqual(places);
+  expect(ofKind(some, 'Role').at(0)?.['rules']).toEqual(rulesOf(RIGHTS.filter(({ own, cluster }) => own !== true && cluster !== true)));
+  // Only what has no namespace.
+  const cluster = rulesOf(RIGHTS.filter((right) => right.cluster === true));
+  expect(ofKind(some, 'ClusterRole').map((role) => role['rules'])).toEqual(cluster.length === 0 ? [] : [cluster]);
+});
+
+test('two releases share no object without a namespace but the kinds, and can leave these and the policy to one of them', async () => {
+  const names = async (namespace: string, ...more: string[]) => {
+    const objects = await helm.template('--namespace', namespace, ...more);
+    return objects.filter(({ metadata }) => metadata.namespace === undefined).map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+  };
+  const [one, two] = await Promise.all([names('one'), names('two')]);
+  expect(one.filter((name) => two.includes(name)).every((name) => name.startsWith('CustomResourceDefinition '))).toBe(true);
+  const least = await names('three', '--set', 'crds.enabled=false,policy.enabled=false,rbac.create=false');
+  expect(least).toEqual([]);
+});
+
+test('everything is labelled as of this provider', async () => {
+  for (const { metadata } of await helm.template())
+    expect(metadata.labels).toMatchObject({ 'cluster.x-k8s.io/provider': 'infrastructure-remote', 'app.kubernetes.io/instance': 'capr' });
+});

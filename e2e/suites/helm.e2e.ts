@@ -1,0 +1,176 @@
+/** The chart on a management cluster, by the real Helm: installed, checked, upgraded, rolled back and uninstalled, with machines that run. */
+import { join } from 'node:path';
+import type { AnyObject } from '../env/client.ts';
+import { IMAGE } from '../env/kubelet/image.ts';
+import { isRolledOut } from '../env/kubelet/kubelet.ts';
+import type { Host } from '../env/hosts.ts';
+import { CHART, Helm } from '../fixtures/helm.ts';
+import { type Management, startManagement } from '../fixtures/management.ts';
+import { INFRASTRUCTURE, Objects } from '../fixtures/objects.ts';
+import { conditionOf, historyOf, runIDOf } from '../fixtures/pool.ts';
+import { expectUsedOnce, makeWorkers, scaleWorkers } from '../fixtures/workers.ts';
+import { sharedEnvironment } from '../jest/shared.ts';
+
+const NAMESPACE = 'capr-system';
+const LATER = '0.9.0';
+const environment = sharedEnvironment('helm');
+const inRelease = ['--namespace', NAMESPACE, '--wait', '--timeout', '90s'];
+const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', namespace: NAMESPACE, name: 'capr' };
+const DEFINITION = { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' };
+const machineKind = { ...DEFINITION, name: 'remotemachines.infrastructure.cluster.x-k8s.io' };
+
+let management: Management;
+let helm: Helm;
+let objects: Objects;
+let hosts: Host[];
+let machines: AnyObject[];
+
+beforeAll(async () => {
+  const suite = environment();
+  objects = new Objects('machines');
+  [management, hosts] = await Promise.all([
+    startManagement(suite, { namespace: NAMESPACE, alsoNamed: [IMAGE.replace(/:.*/, ':v0.2.0')] }),
+    suite.createHosts(2),
+  ]);
+  helm = await Helm.find(management.env, join(suite.state.run.folder, 'helm'));
+  for (const name of [objects.namespace, 'others'])
+    await management.client.create({ apiVersion: 'v1', kind: 'Namespace', metadata: { name } });
+});
+afterAll(() => management.stop());
+
+async function argsNow(): Promise<string[]> {
+  const { spec } = await management.client.get(deployment);
+  return (spec as { template: { spec: { containers: [{ args: string[] }] } } }).template.spec.containers[0].args;
+}
+/** Whether the kind has the column that the later chart adds to it. */
+const hasColumn = async (): Promise<boolean> => JSON.stringify((await management.client.get(machineKind)).spec).includes('"name":"Later"');
+
+test('install --wait: ready within seconds, and it says what to do next', async () => {
+  const start = performance.now();
+  const output = await helm.must('install', 'capr', CHART, ...inRelease, '--create-namespace');
+  process.stdout.write(`ready ${((performance.now() - start) / 1000).toFixed(1)} s after helm install began\n`);
+  expect(output).toContain('STATUS: deployed');
+  expect(output).toContain('helm test capr --namespace capr-system');
+  expect(output).toContain('kind: PooledRemoteMachine');
+});
+
+/** The check's words, as `kubectl logs` would show them. */
+async function checked(): Promise<string> {
+  const pods = await management.kubelet.pods();
+  return pods.find(({ name }) => name === 'capr-check')?.logs() ?? '';
+}
+
+test('helm test finds the kinds, every right, and a leader', async () => {
+  expect(await helm.must('test', 'capr', '--namespace', NAMESPACE)).toContain('Phase:          Succeeded');
+  const lines = (await checked()).trim().split('\n');
+  expect(lines.filter((line) => !line.startsWith('ok '))).toEqual([]);
+  expect(lines).toContain('ok      may get secrets in all namespaces');
+  expect(lines.at(-1)).toMatch(/^ok {6}capr-[a-z0-9-]+_[0-9a-f]+ leads$/);
+});
+
+test('helm test fails, and says so, where a right is missing', async () => {
+  const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', name: `${NAMESPACE}-capr-manager` };
+  const { rules } = (await management.client.get(role)) as unknown as { rules: { resources: string[] }[] };
+  await management.client.patch(role, { rules: rules.filter(({ resources }) => resources[0] !== 'configmaps') });
+  const { exitCode, stderr } = await helm.run('test', 'capr', '--namespace', NAMESPACE);
+  expect(exitCode).not.toBe(0);
+  expect(stderr).toContain('capr-check failed');
+  expect(await checked()).toContain('MISSING may get configmaps in all namespaces: no. By name only: known hosts.\n');
+  await management.client.patch(role, { rules });
+});
+
+test('machines of the samples’ pool are bootstrapped', async () => {
+  await makeWorkers(management.client, objects, hosts);
+  machines = await scaleWorkers(management.client, objects, 2);
+});
+
+/** Nothing ran on a host but one bootstrap of its machine, which is ready. */
+async function expectUntouched(): Promise<void> {
+  for (const { metadata } of machines) await management.client.waitForCondition(objects.ref('RemoteMachine', metadata.name), 'Ready');
+  const runs = machines.map((machine) => `run ${runIDOf(machine)}`).sort();
+  expect((await Promise.all(hosts.map(historyOf))).flat().sort()).toEqual(runs);
+}
+
+test('upgrade to a later chart: kinds, values and replicas follow, and what runs goes on', async () => {
+  const column = '      additionalPrinterColumns:\n        - name: Later\n          type: string\n          jsonPath: .spec.pool\n';
+  const kind = 'files/crds/infrastructure.cluster.x-k8s.io_remotemachines.yaml';
+  const chart = await helm.laterChart(LATER, { [kind]: (text) => text.replaceAll('      additionalPrinterColumns:\n', column) });
+  expect(await hasColumn()).toBe(false);
+  const values = [
+    '--set',
+    'image.tag=v0.2.0,replicaCount=2,concurrency=4,logging.verbosity=2',
+    '--set',
+    'podDisruptionBudget.enabled=true',
+  ];
+  await helm.must('upgrade', 'capr', chart, ...inRelease, ...values);
+  expect(await hasColumn()).toBe(true);
+  expect(await argsNow()).toEqual(expect.arrayContaining(['--concurrency=4', '--v=2']));
+  expect(isRolledOut(await management.client.get(deployment))).toBe(true);
+  expect((await management.kubelet.pods()).filter(({ name }) => name !== 'capr-check')).toHaveLength(2);
+  await expectUntouched();
+});
+
+test('an upgrade that is refused changes nothing', async () => {
+  const before = await management.client.get(deployment);
+  const { exitCode, stderr } = await helm.run(
+    'upgrade',
+    'capr',
+    CHART,
+    ...inRelease,
+    '--set',
+    'replicaCount=2,leaderElection.enabled=false',
+  );
+  expect(exitCode).not.toBe(0);
+  expect(stderr).toContain('leaderElection.enabled is off');
+  expect((await management.client.get(deployment)).metadata.generation).toBe(before.metadata.generation);
+});
+
+test('rollback: kinds and values as they were', async () => {
+  await helm.must('rollback', 'capr', '1', ...inRelease);
+  expect(await hasColumn()).toBe(false);
+  expect(await argsNow()).toEqual(expect.arrayContaining(['--concurrency=10', '--v=0']));
+  await expectUntouched();
+});
+
+test('uninstall keeps kinds and objects; an install of the same release takes them over', async () => {
+  const { client } = management;
+  const output = await helm.must('uninstall', 'capr', ...inRelease);
+  expect(output).toContain('These resources were kept due to the resource policy');
+  expect(await client.find(deployment)).toBeUndefined();
+  expect(await client.list({ apiVersion: INFRASTRUCTURE, kind: 'RemoteMachine' })).toHaveLength(2);
+  await helm.must('install', 'capr', CHART, ...inRelease);
+  await expectUntouched();
+  await scaleWorkers(client, objects, 0);
+  await expectUsedOnce(hosts, machines);
+});
+
+describe('a release that watches some namespaces', () => {
+  const watching = ['--set', `watchNamespaces={machines,others}`];
+
+  test('has no right elsewhere, and passes its check', async () => {
+    await helm.must('upgrade', 'capr', CHART, ...inRelease, ...watching);
+    expect(
+      await management.client.find({ apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', name: `${NAMESPACE}-capr-manager` }),
+    ).toBe(undefined);
+    await helm.must('test', 'capr', '--namespace', NAMESPACE);
+    expect(await checked()).toContain('ok      may get secrets in namespace others\n');
+  });
+
+  test('sees to entries there and nowhere else', async () => {
+    const { client } = management;
+    const entry = (namespace: string) => new Objects(namespace).entry('idle', 'idle', hosts[0] as Host, { sshKeyRef: { name: 'absent' } });
+    await client.applyAll([entry('default'), entry('others')]);
+    await client.waitFor(new Objects('others').ref('PooledRemoteMachine', 'idle'), (one) => conditionOf(one, 'Ready') !== undefined);
+    expect((await client.get(new Objects('default').ref('PooledRemoteMachine', 'idle'))).status).toBeUndefined();
+    for (const namespace of ['default', 'others']) await client.delete(new Objects(namespace).ref('PooledRemoteMachine', 'idle'));
+  });
+});
+
+test('uninstall takes the kinds along where that was asked for', async () => {
+  await helm.must('upgrade', 'capr', CHART, ...inRelease, '--set', 'crds.keep=false');
+  await helm.must('uninstall', 'capr', ...inRelease);
+  const left = (await management.client.list(DEFINITION)).filter(({ metadata }) =>
+    metadata.name.endsWith('infrastructure.cluster.x-k8s.io'),
+  );
+  expect(left).toEqual([]);
+});

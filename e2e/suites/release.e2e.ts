@@ -1,0 +1,146 @@
+/** The files of a release, as clusterctl reads them and the API server takes them. */
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { KINDS } from '../../apis/generate/kinds.ts';
+import { findPrograms } from '../env/binaries.ts';
+import { type Manifest, parseYAML } from '../env/client.ts';
+import { must, run } from '../env/command.ts';
+import { installManifests } from '../env/operator.ts';
+import { Helm } from '../fixtures/helm.ts';
+import { sharedEnvironment } from '../jest/shared.ts';
+
+const environment = sharedEnvironment('release');
+const checkout = join(import.meta.dirname, '../..');
+const { version } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')) as { version: string };
+const NAMESPACE = 'cluster-api-provider-remote-system';
+
+let folder: string;
+let config: string;
+let clusterctl: string;
+let kubectl: string;
+beforeAll(async () => {
+  ({ clusterctl, kubectl } = await findPrograms(['clusterctl', 'kubectl'], () => undefined));
+  await installManifests(environment().client);
+  const repository = join(environment().state.run.folder, 'repository');
+  mkdirSync(repository, { recursive: true });
+  // A process of its own, as `make release` starts it.
+  const program = `import { writeRelease } from './release/main.ts'; process.stdout.write(await writeRelease(process.argv[1], 'registry.example/remote'));`;
+  folder = await must(process.execPath, ['--input-type=module', '--eval', program, '--', repository], { cwd: checkout });
+  config = join(repository, 'clusterctl.yaml');
+  const url = `file://${folder}/infrastructure-components.yaml`;
+  writeFileSync(config, JSON.stringify({ providers: [{ name: 'remote', type: 'InfrastructureProvider', url }] }));
+});
+
+const provider = ['--infrastructure', `remote:v${version}`];
+async function generate(args: string[], variables: Record<string, string> = {}): Promise<Manifest[]> {
+  const env = { ...process.env, CLUSTERCTL_DISABLE_VERSIONCHECK: 'true', ...variables };
+  return parseYAML(await must(clusterctl, ['generate', ...args, '--config', config, ...provider], { env }));
+}
+const read = (name: string): string => readFileSync(join(folder, name), 'utf8');
+
+test('is named by the version, and whole', async () => {
+  expect(folder.endsWith(`/infrastructure-remote/v${version}`)).toBe(true);
+  const files = readdirSync(folder);
+  expect(files).toEqual(
+    expect.arrayContaining([
+      'infrastructure-components.yaml',
+      'metadata.yaml',
+      `cluster-api-provider-remote-${version}.tgz`,
+      'sha256sums.txt',
+    ]),
+  );
+  expect((await run('sha256sum', ['--check', '--strict', 'sha256sums.txt'], { cwd: folder })).exitCode).toBe(0);
+  expect(read('sha256sums.txt').trim().split('\n')).toHaveLength(files.length - 1);
+  const crds = parseYAML(read('cluster-api-provider-remote-crds.yaml'));
+  expect(crds.map(({ spec }) => (spec as { names: { kind: string } }).names.kind).sort()).toEqual(KINDS.map(({ kind }) => kind).sort());
+});
+
+test('its chart has the image of the release', async () => {
+  const helm = await Helm.find(process.env, join(folder, '..', 'helm'));
+  const objects = parseYAML(await helm.must('template', 'capr', join(folder, `cluster-api-provider-remote-${version}.tgz`)));
+  const { spec } = objects.find(({ kind }) => kind === 'Deployment') as { spec: Deployment };
+  expect(spec.template.spec.containers[0].image).toBe(`registry.example/remote:v${version}`);
+});
+
+test('its components keep the contract, with defaults for every variable', async () => {
+  const objects = await generate(['provider']);
+  expect(objects.filter(({ kind }) => kind === 'Namespace').map(({ metadata }) => metadata.name)).toEqual([NAMESPACE]);
+  for (const { kind, metadata } of objects) {
+    expect(metadata.labels).toMatchObject({ 'cluster.x-k8s.io/provider': 'infrastructure-remote' });
+    const clusterWide = metadata.namespace === undefined && !['Namespace', 'CustomResourceDefinition'].includes(kind);
+    if (clusterWide) expect(metadata.name).toMatch(new RegExp(`^${NAMESPACE}-`));
+    expect([undefined, NAMESPACE]).toContain(metadata.namespace);
+  }
+  const { spec } = objects.find(({ kind }) => kind === 'Deployment') as { spec: Deployment };
+  expect(spec.replicas).toBe(1);
+  const [{ name, image, args }] = spec.template.spec.containers;
+  expect({ name, image }).toEqual({ name: 'manager', image: `registry.example/remote:v${version}` });
+  expect(args).toEqual(expect.arrayContaining(['--leader-elect', '--namespace=*', '--watch-filter=*', '--bootstrap-timeout=1h', '--v=0']));
+});
+
+interface Deployment {
+  replicas: number;
+  template: { spec: { containers: [{ name: string; image: string; args: string[] }] } };
+}
+
+test('its variables are taken', async () => {
+  const objects = await generate(['provider'], {
+    CAPREMOTE_REPLICAS: '2',
+    CAPREMOTE_WATCH_NAMESPACES: 'a,b',
+    CAPREMOTE_LOG_VERBOSITY: '2',
+  });
+  const { spec } = objects.find(({ kind }) => kind === 'Deployment') as { spec: Deployment };
+  expect(spec.replicas).toBe(2);
+  expect(spec.template.spec.containers[0].args).toEqual(expect.arrayContaining(['--namespace=a,b', '--v=2']));
+});
+
+/** Everything is validated as it would be applied: by schemas, webhooks and policies. */
+async function dryRun(objects: Manifest[]): Promise<void> {
+  const { controlPlane } = environment();
+  const args = ['apply', '--server-side', '--dry-run=server', '--validate=strict', '--kubeconfig', controlPlane.kubeconfig, '-f', '-'];
+  await must(kubectl, args, { input: objects.map((object) => JSON.stringify(object)).join('\n---\n') });
+}
+
+const endpoint = { CAPREMOTE_CONTROL_PLANE_ENDPOINT: '192.0.2.10' };
+const hosts = { CAPREMOTE_CONTROL_PLANE_HOST: '192.0.2.11', CAPREMOTE_WORKER_HOST: 'worker.example', CAPREMOTE_SSH_KEY_SECRET: 'hosts' };
+describe.each<[string, string[], Record<string, string>, string[]]>([
+  ['kubeadm with pools', [], endpoint, ['KubeadmControlPlane', 'MachineDeployment', 'RemoteMachineTemplate']],
+  ['kubeadm with explicit hosts', ['--flavor', 'explicit'], hosts, ['Machine', 'KubeadmConfig', 'RemoteMachine']],
+  ['k0smotron', ['--flavor', 'k0smotron'], {}, ['K0smotronControlPlane', 'K0sWorkerConfigTemplate', 'RemoteMachineTemplate']],
+  ['RKE2', ['--flavor', 'rke2'], endpoint, ['RKE2ControlPlane', 'RKE2ConfigTemplate', 'RemoteMachineTemplate']],
+  ['a ClusterClass', ['--flavor', 'clusterclass'], endpoint, ['ClusterClass', 'RemoteClusterTemplate']],
+])('clusterctl generate cluster: %s', (_, flavor, variables, kinds) => {
+  let objects: Manifest[];
+  beforeAll(async () => {
+    const counts = ['--control-plane-machine-count', '3', '--worker-machine-count', '2'];
+    const args = [
+      'cluster',
+      'made',
+      ...flavor,
+      '--kubernetes-version',
+      'v1.34.4',
+      '--target-namespace',
+      environment().namespace,
+      ...counts,
+    ];
+    objects = await generate(args, variables);
+  });
+
+  test('makes its objects in the namespace, and the API server takes them', async () => {
+    expect(objects.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['Cluster', ...kinds]));
+    for (const { metadata } of objects) expect(metadata.namespace).toBe(environment().namespace);
+    // k0smotron's and RKE2's own kinds are not installed here.
+    const others = /^(K0s|RKE2)/;
+    await dryRun(objects.filter(({ kind }) => !others.test(kind) && !(kind === 'Cluster' && kinds.includes('ClusterClass'))));
+  });
+});
+
+test('explicit hosts: the endpoint is the control plane’s host, unless another is named', async () => {
+  const args = ['cluster', 'made', '--flavor', 'explicit', '--kubernetes-version', 'v1.34.4', '--target-namespace', 'default'];
+  const endpointOf = async (variables: Record<string, string>) => {
+    const objects = await generate(args, variables);
+    return objects.find(({ kind }) => kind === 'RemoteCluster')?.spec;
+  };
+  expect(await endpointOf(hosts)).toEqual({ controlPlaneEndpoint: { host: '192.0.2.11', port: 6443 } });
+  expect(await endpointOf({ ...hosts, ...endpoint })).toEqual({ controlPlaneEndpoint: { host: '192.0.2.10', port: 6443 } });
+});
