@@ -3,6 +3,7 @@ import * as markdown from 'prettier/plugins/markdown';
 import * as yaml from 'prettier/plugins/yaml';
 import { format } from 'prettier/standalone';
 import { stringify } from 'yaml';
+import { cloudConfigReference } from '../../operator/bootstrap/cloud-config/reference.ts';
 import { GROUP } from '../infrastructure/group.ts';
 import { customResourceDefinition } from './crd.ts';
 import { KINDS } from './kinds.ts';
@@ -22,6 +23,7 @@ export async function generate(): Promise<Map<string, string>> {
     ['docs/reference/rights.md', rightsReference()],
     ['docs/reference/api.md', apiReference(KINDS)],
     ['docs/reference/conditions.md', conditionsReference()],
+    ['docs/reference/cloud-config.md', cloudConfigReference()],
   ];
   return new Map(await Promise.all(files.map(async ([name, text]): Promise<[string, string]> => [name, await formatted(name, text)])));
 }

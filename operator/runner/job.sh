@@ -40,7 +40,8 @@ sessions() { # one shell after the other
 
 prepare() {
   [ ! -e "$here" ] || rm -rf "$here" || return
-  mkdir -p "$here" && mkfifo "$here/alive" && text "$here/start" "$birth" &&
+  boot
+  mkdir -p "$here" && mkfifo "$here/alive" && text "$here/start" "$birth" && text "$home/boot" "$boot" &&
     text "$home/started.$$" "$$ $birth $(date +%s)" || return
   # Not by who comes late: what is no longer needed is gone by then.
   [ -e "$home/started" ] || : >>"$home/output"
@@ -76,13 +77,46 @@ conclude() { # EXIT-CODE
   sentinel=unneeded
   [ "$expects" = no ] || sentinel=no
   [ ! -e "$SENTINEL" ] || sentinel=yes
-  result="$1 $(date +%s) $sentinel $step"
-  case $1$sentinel in 0yes | 0unneeded) : >"$home/succeeded" ;; esac
+  result="$1 $(date +%s) $sentinel $step" power=
+  case $1$sentinel in
+    0yes | 0unneeded)
+      : >"$home/succeeded"
+      if [ -e "$DATA/power" ]; then boot && power=$(cat "$DATA/power") result="$result $boot"; fi
+      ;;
+  esac
+  record
+  [ -z "$power" ] || switch_power
+}
+
+record() { # the result, on the disk before anybody hears of it
   text "$here/result" "$result"
   text "$home/result.new" "$result" && mv -f "$home/result.new" "$home/result"
   rm -rf "$home"/data.*
   flush "$home/result" "$home"
   printf '\036%s end %s\n' "$run" "$result"
+}
+
+switch_power() { # as it was asked for: MODE, DELAY and MESSAGE, one a line
+  set -f
+  IFS='
+'
+  # shellcheck disable=SC2086
+  set -- $power
+  IFS=' '
+  case $1 in reboot) option=-r ;; poweroff) option=-P ;; *) option=-H ;; esac
+  when=now
+  [ "$2" = 0 ] || when=+$2
+  if command -v shutdown >/dev/null 2>&1; then
+    shutdown "$option" "$when" ${3:+"$3"} && return
+  else
+    [ "$2" = 0 ] || sleep $(($2 * 60))
+    "$1" && return
+  fi
+  # The host stays on: what was said to wait for that has failed.
+  result="1 ${result#* }"
+  result=${result% *}
+  rm -f "$home/succeeded"
+  record
 }
 
 # ---- steps: the file `steps` calls options once, step for every one of them, and session where another shell begins
@@ -165,6 +199,7 @@ step_perform() {
     shell) exit 0 ;;
     file) write "$@" ;;
     forget) forget ;;
+    power) ask_power "$@" ;;
     *) own_process "$@" ;;
   esac
   code=$?
@@ -179,6 +214,16 @@ enter() {
 
 own_process() { # INTERPRETER...
   chmod 0700 "$DATA/$number" && cd "$directory" && umask 022 && clean_environment "$@" "$DATA/$number"
+}
+
+ask_power() { # MODE DELAY MESSAGE, where the condition holds; done after the result is on the disk
+  if [ -e "$DATA/$number" ]; then
+    (own_process /bin/sh)
+    code=$?
+    [ "$code" != 1 ] || return 0
+    [ "$code" = 0 ] || return "$code"
+  fi
+  [ -e "$DATA/power" ] || printf '%s\n' "$@" >"$DATA/power"
 }
 
 # As cloud-init's write_files: through symbolic links, and mode and owner also when it appends.

@@ -28,7 +28,7 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
       expect(state).toMatchObject({ phase: 'Finished', exitCode: 0 });
       await until(() => host.processes().length === 0, 'the loser to give way');
       expect(host.read('log')).toBe('ran\n');
-      expect(readdirSync(host.room('bootstrap')).sort()).toEqual(['current', 'result', 'started', 'succeeded']);
+      expect(readdirSync(host.room('bootstrap')).sort()).toEqual(['boot', 'current', 'result', 'started', 'succeeded']);
     }
   });
 

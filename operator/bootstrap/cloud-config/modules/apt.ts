@@ -87,7 +87,8 @@ export const apt = defineModule({
     if (proxies.length > 0) steps.push(file('apt.proxy', '/etc/apt/apt.conf.d/90cluster-api-proxy', proxies.join('')));
     if (typeof value.conf === 'string' && value.conf !== '')
       steps.push(file('apt.conf', '/etc/apt/apt.conf.d/94cluster-api-config', value.conf));
-    const sources = Object.entries(value.sources ?? {});
+    // cloud-init sorts the names of maps before it goes through them.
+    const sources = Object.entries(value.sources ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
     for (const [name, one] of sources) steps.push(scriptStep(`apt.sources ${name}`, sourceScript(value, one, pathOf(name, one))));
     return steps;
   },

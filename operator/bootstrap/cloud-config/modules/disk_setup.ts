@@ -71,7 +71,9 @@ export const diskSetup = defineModule({
   },
   plan({ device_aliases: aliases, disk_setup: disks, fs_setup: systems = [] }) {
     const named = (name: string) => aliases?.[name] ?? name;
-    const partitioned = Object.entries(disks ?? {}).flatMap(([name, wanted]): Step[] =>
+    // cloud-init sorts the names of maps before it goes through them.
+    const sorted = Object.entries(disks ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+    const partitioned = sorted.flatMap(([name, wanted]): Step[] =>
       wanted.layout === undefined || wanted.layout === false
         ? []
         : [

@@ -51,7 +51,8 @@ test.each([
     four: {source: "deb new", filename: x, append: false}
     five: {source: 'ppa:a/b'}
 `);
-    expect(host.read('/etc/apt/sources.list.d/x.list')).toBe('deb new\n');
+    // In the order of their names: five, four, one, three, two.
+    expect(host.read('/etc/apt/sources.list.d/x.list')).toBe('deb new\ndeb http://m/d bookworm main\ndeb-src c\n');
     expect(host.read('/etc/apt/sources.list.d/two.list')).toBe(
       "deb [signed-by=/etc/apt/cluster-api.gpg.d/two.gpg] http://m/d bookworm-x a'b\n",
     );

@@ -60,13 +60,18 @@ export type User = z.output<typeof user>;
 /** The image's own user, which only cloud-init's configuration on the image knows. */
 const DEFAULT = 'default';
 
-const entry = z.unknown().transform((value, context): User[] => {
-  if (typeof value === 'string' || Array.isArray(value)) return usersByName(value, context);
-  const result = user.safeParse(withUnderscores(value));
-  if (result.success) return [result.data];
-  for (const issue of result.error.issues) context.addIssue({ ...issue });
-  return z.NEVER;
-});
+const described = (schema: z.ZodType) => z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
+
+const entry = z
+  .unknown()
+  .transform((value, context): User[] => {
+    if (typeof value === 'string' || Array.isArray(value)) return usersByName(value, context);
+    const result = user.safeParse(withUnderscores(value));
+    if (result.success) return [result.data];
+    for (const issue of result.error.issues) context.addIssue({ ...issue });
+    return z.NEVER;
+  })
+  .meta({ ...described(user) });
 
 function usersByName(value: unknown, context: z.RefinementCtx): User[] {
   const result = names.safeParse(value);

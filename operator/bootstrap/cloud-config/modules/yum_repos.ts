@@ -19,7 +19,7 @@ const repository = z.record(z.string(), value).transform((map, context) => {
     if (!/^[a-z0-9_]+$/.test(key)) context.addIssue({ code: 'custom', message: 'has a name that is no option of a repository' });
   }
   if (!options.some(([key]) => key === 'baseurl')) context.addIssue({ code: 'custom', path: ['baseurl'], message: 'is missing' });
-  return options;
+  return options.toSorted(([a], [b]) => (a < b ? -1 : 1));
 });
 
 const id = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9 ._:-]*$/, 'is not the ID of a repository');
