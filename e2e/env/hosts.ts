@@ -244,6 +244,16 @@ export class Host {
     await this.start();
   }
 
+  /** Waits until a full host that rebooted by itself is up again. */
+  async cameBack(): Promise<void> {
+    const started = this.#process;
+    const before = this.#init;
+    if (started === undefined) throw new Error(`${this.name} is off`);
+    const init = (): ProcessID | undefined => children(children(started.pid)[0]?.pid ?? 0)[0];
+    await untilReady(started, async () => init() !== undefined && init()?.pid !== before?.pid && (await this.answers()), 60_000);
+    this.#init = init();
+  }
+
   /** Installs the host anew: a fresh disk, another host key and machine ID, the same address. */
   async reimage(): Promise<void> {
     await this.powerCut();

@@ -5,8 +5,8 @@ import { REFUSED } from './modules/refused.ts';
 
 /** As much of JSON Schema as zod writes of the modules. */
 interface Schema {
-  type?: string;
-  const?: unknown;
+  type?: string | string[];
+  const?: string | number | boolean | null;
   enum?: unknown[];
   anyOf?: Schema[];
   items?: Schema;
@@ -68,14 +68,15 @@ function below(path: string, schema: Schema): [string, string][] {
 
 /** `text`, `list of text or number`. */
 function kindOf(schema: Schema): string {
-  const kinds = (schema.anyOf ?? [schema]).map(simple).filter((kind) => kind !== 'nothing');
+  const types = Array.isArray(schema.type) ? schema.type.map((type): Schema => ({ type })) : [schema];
+  const kinds = (schema.anyOf ?? types).map(simple).filter((kind) => kind !== 'nothing');
   return [...new Set(kinds)].join(' or ') || 'nothing';
 }
 
 const NAMES: Record<string, string> = { string: 'text', boolean: 'true or false', number: 'number', integer: 'number', null: 'nothing' };
 
 function simple(schema: Schema): string {
-  if (schema.anyOf !== undefined) return kindOf(schema);
+  if (schema.anyOf !== undefined || Array.isArray(schema.type)) return kindOf(schema);
   if (schema.const !== undefined) return `\`${String(schema.const)}\``;
   if (schema.enum !== undefined) return schema.enum.map((value) => `\`${String(value)}\``).join(', ');
   if (schema.type === 'array') return `list of ${kindOf(schema.items ?? schema.prefixItems?.[0] ?? {})}`;

@@ -37,7 +37,8 @@ function words(apt: Apt): string {
       return named.length === 0 ? [] : [`${named.join(' | ')}) ${name}=${quote(uri)} ;;`];
     });
     const fallback = mirrors.find(({ arches }) => arches.includes('default'));
-    return `case $(dpkg --print-architecture) in\n${[...branches, `*) ${name}=${fallback === undefined ? `$${name}` : quote(fallback.uri)} ;;`].join('\n')}\nesac`;
+    const last = fallback === undefined ? [] : [`*) ${name}=${quote(fallback.uri)} ;;`];
+    return `case $(dpkg --print-architecture) in\n${[...branches, ...last].join('\n')}\nesac`;
   };
   const primary = apt.primary ?? [];
   const security = apt.security ?? [];

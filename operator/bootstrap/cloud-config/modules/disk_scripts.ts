@@ -104,19 +104,17 @@ export function fileSystemScript(wanted: FileSystem & { partition: string }): st
     device(wanted.device),
     `type=${quote(wanted.filesystem ?? '')}`,
     `label=${quote(label)}`,
-    'value() { blkid -c /dev/null -o value -s "$1" "$2" || :; }',
-    target(wanted),
-    wanted.cmd === undefined ? make(wanted) : `${command(wanted.cmd)}`,
+    ...(wanted.partition.toLowerCase() === 'none' ? [] : ['value() { blkid -c /dev/null -o value -s "$1" "$2" || :; }', target(wanted)]),
+    wanted.cmd === undefined ? make(wanted) : command(wanted.cmd),
   ];
   return `${parts.join('\n')}\n`;
 }
 
 function target({ partition, overwrite, replace_fs: replace }: FileSystem & { partition: string }): string {
   const where = partition.toLowerCase();
-  if (where === 'none') return ':';
   const same = `[ "$(value TYPE "$1")" = "$type" ]${where === 'any' ? '' : ' && [ "$(value LABEL "$1")" = "$label" ]'}`;
   if (where === 'any' || where === 'auto') return choose(same, typeof replace === 'string' && where === 'any' ? replace : undefined);
-  return `device=$(for part in "$device${where}" "\${device}p${where}" "$device-part${where}"; do [ ! -b "$part" ] || { echo "$part"; break; }; done)
+  return `device=$(for part in "\${device}${where}" "\${device}p${where}" "$device-part${where}"; do [ ! -b "$part" ] || { echo "$part"; break; }; done)
 if [ -z "$device" ]; then
   echo "the disk has no partition ${where}" >&2
   exit 1

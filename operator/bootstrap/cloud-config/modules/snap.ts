@@ -11,7 +11,7 @@ const inOrder = <Item extends z.ZodType>(item: Item) =>
     .transform((value): { place: string; value: z.output<Item> }[] => {
       if (Array.isArray(value)) return value.map((one, index) => ({ place: `[${index}]`, value: one }));
       const sorted = Object.entries(value ?? {}).sort(([a], [b]) => compare(a, b));
-      return sorted.map(([key, one]) => ({ place: `.${key}`, value: one as z.output<Item> }));
+      return sorted.map(([key, one]) => ({ place: `.${key}`, value: one }));
     });
 
 const compare = (a: string, b: string) => ([a, b].every((key) => /^\d+$/.test(key)) ? Number(a) - Number(b) : a < b ? -1 : 1);
