@@ -41,12 +41,12 @@ export const hostname = defineModule({
   },
 });
 
-/** cloud-init's get_hostname_fqdn: a fqdn gives the hostname its first label, a hostname with dots is a fqdn. */
+/** cloud-init's get_hostname_fqdn: a fqdn gives the hostname its first label, a hostname with dots is a fqdn, else that is the host's own name. */
 function namesOf(values: { hostname?: string; fqdn?: string }, own: string): { hostname: string; fqdn: string } {
   const label = (full: string) => full.split('.')[0] ?? full;
   if (values.fqdn !== undefined) return { hostname: values.hostname ?? label(values.fqdn), fqdn: values.fqdn };
   const full = values.hostname ?? own;
-  return { hostname: label(full), fqdn: full };
+  return { hostname: label(full), fqdn: full.includes('.') ? full : own };
 }
 
 function setScript(chosen: string): string {

@@ -60,18 +60,13 @@ export type User = z.output<typeof user>;
 /** The image's own user, which only cloud-init's configuration on the image knows. */
 const DEFAULT = 'default';
 
-const described = (schema: z.ZodType) => z.toJSONSchema(schema, { io: 'input', unrepresentable: 'any' });
-
-const entry = z
-  .unknown()
-  .transform((value, context): User[] => {
-    if (typeof value === 'string' || Array.isArray(value)) return usersByName(value, context);
-    const result = user.safeParse(withUnderscores(value));
-    if (result.success) return [result.data];
-    for (const issue of result.error.issues) context.addIssue({ ...issue });
-    return z.NEVER;
-  })
-  .meta({ ...described(user) });
+const entry = z.unknown().transform((value, context): User[] => {
+  if (typeof value === 'string' || Array.isArray(value)) return usersByName(value, context);
+  const result = user.safeParse(withUnderscores(value));
+  if (result.success) return [result.data];
+  for (const issue of result.error.issues) context.addIssue({ ...issue });
+  return z.NEVER;
+});
 
 function usersByName(value: unknown, context: z.RefinementCtx): User[] {
   const result = names.safeParse(value);
@@ -86,9 +81,19 @@ function withUnderscores(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key.replaceAll('-', '_').trim(), item]));
 }
 
+/** For the reference page: the schema itself takes anything, since users may also be given by name. */
+const DESCRIPTION = {
+  anyOf: [{ type: 'string' }, { type: 'array', items: z.toJSONSchema(user, { io: 'input', unrepresentable: 'any' }) }],
+};
+
 /** Users in the order given (cloud-init's users_groups). One that exists isn't made again; password, sudo and keys are set. */
 export const users = defineModule({
-  keys: { users: z.union([text.transform((value) => value.split(',')), z.unknown()]).pipe(listOf(entry)) },
+  keys: {
+    users: z
+      .union([text.transform((value) => value.split(',')), z.unknown()])
+      .pipe(listOf(entry))
+      .meta(DESCRIPTION),
+  },
   plan: ({ users: list = [] }, context) =>
     list.flatMap((entries, index) => entries.flatMap((one) => stepsFor(one, `users[${index}] ${one.name}`, index, context))),
 });
