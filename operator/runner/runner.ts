@@ -121,12 +121,21 @@ class ShellRunner implements Runner {
         return { outcome: 'NoCleanupKnown' };
       case 'confirmed':
         return this.#release(runID);
-      case 'follow': {
-        const { state, kind } = await this.#followed({ runID, job, on });
-        return state.phase === 'Finished' && state.exitCode === 0 ? this.#release(runID) : failure(state, kind);
-      }
+      case 'follow':
+        return this.#cleaned({ runID, job, on });
       default:
         throw new RunnerError('RunnerProtocol', `the runner on the host answers the cleanup with "${answer}"`);
+    }
+  }
+
+  async #cleaned(following: Following): Promise<CleanResult> {
+    try {
+      const { state, kind } = await this.#followed(following);
+      return state.phase === 'Finished' && state.exitCode === 0 ? await this.#release(following.runID) : failure(state, kind);
+    } catch (error) {
+      // Another manager saw the end before, and released the host: asked again, it says that there is nothing to clean.
+      if (error instanceof RunnerError && error.reason === 'ClaimLost') return this.clean(following.runID, following.on);
+      throw error;
     }
   }
 
