@@ -21,7 +21,7 @@ export interface FileStep {
   content: Uint8Array;
   /** Permission bits such as 0o644. */
   mode: number;
-  /** `user` or `user:group`, resolved on the host when the step runs. Not set: root:root. */
+  /** `user`, `user:group` or `:group`, resolved on the host when the step runs; what it leaves out stays as an existing file has it. Not set: root:root. */
   owner?: string;
   /** Add to the end of an existing file in place of replacing it. */
   append: boolean;

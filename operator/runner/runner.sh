@@ -125,7 +125,7 @@ say_holder() {
 
 require() {
   missing=
-  for tool in cat chmod chown cp date env grep ln mkdir mkfifo mv readlink rm sleep sync tail tr uname; do
+  for tool in cat chmod chown cp date env grep ln ls mkdir mkfifo mv readlink rm sleep sync tail tr uname; do
     command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
   done
   [ -n "$BASE64" ] || missing="$missing base64"
