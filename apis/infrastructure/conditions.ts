@@ -203,8 +203,16 @@ const reasons = {
     action: 'As BootstrapFailed; give it more time if it needs it.',
   },
   BootstrapVanished: {
-    means: 'The run started and is gone without an exit code: power cut, or killed. Terminal.',
+    means: 'The run started and is gone without an exit code, on a host that was not switched off: it was killed. Terminal.',
     action: 'As BootstrapFailed.',
+  },
+  HostRebooted: {
+    means: 'The host was switched off, or rebooted, in the middle of the run: by a power cut, or by a command. Terminal.',
+    action: 'As BootstrapFailed; a reboot belongs into power_state of the bootstrap data, which comes when all has run.',
+  },
+  HostRebooting: {
+    means: 'Every step of the bootstrap data succeeded and it asks for a reboot; the machine is ready when the host is back.',
+    action: 'Look at the host if it does not come back.',
   },
   SentinelMissing: {
     means: 'Every step succeeded, but /run/cluster-api/bootstrap-success.complete was not written. Terminal.',
@@ -264,6 +272,9 @@ export const FINDINGS: Record<string, string> = {
   KeyWithoutEffect: 'A key has no effect on a machine that exists already; the message says why.',
   PermissionsNumber: 'Permissions are a number in place of a quoted string; the message says how it was read.',
   DefaultUserIgnored: 'The default user of an image is known to cloud-init only; no such user is made.',
+  MountIgnored: 'An entry of mounts names a disk as a cloud does, and a host here has none of that name.',
+  RebootsAtTheEnd: 'A reboot that packages need comes once, when all has run.',
+  StaysOff: 'The host is switched off after the run, and its machine is ready once somebody has switched it on again.',
   EtcHostsKept: 'Only the line of the host itself is set in /etc/hosts; the rest stays as it is.',
 };
 

@@ -8,5 +8,11 @@ mount -t overlay overlay -o "lowerdir=$base,upperdir=$disk/upper,workdir=$disk/w
 IFS=:
 for cgroup in $CGROUPS; do echo $$ >"$cgroup/cgroup.procs"; done
 # The network namespace exists already, so nspawn doesn't grant the right to change it by itself.
-exec systemd-nspawn --quiet --register=no --keep-unit --link-journal=no --directory="$disk/root" --machine="$name" \
-  --network-namespace-path="/run/netns/$NETNS" --capability=CAP_NET_ADMIN --boot </dev/null
+# With --keep-unit it leaves a reboot to whoever started it, and says so by its exit code.
+code=133
+while [ "$code" = 133 ]; do
+  code=0
+  systemd-nspawn --quiet --register=no --keep-unit --link-journal=no --directory="$disk/root" --machine="$name" \
+    --network-namespace-path="/run/netns/$NETNS" --capability=CAP_NET_ADMIN --boot </dev/null || code=$?
+done
+exit "$code"

@@ -148,10 +148,8 @@ export class Host {
     const started = startProcess(this.#run, { name: `host ${this.name}`, log, ...this.#command() });
     this.#process = started;
     await untilReady(started, () => this.answers(), 120_000, 20);
-    // unshare's child; in a full host that is nspawn, and the machine's own first process its child.
-    this.#init = children(started.pid)[0];
+    this.#init = this.#first(started);
     if (this.#options.kind !== 'full') return;
-    this.#init = children(this.#init?.pid ?? 0)[0];
     await this.exec('systemctl is-system-running --wait');
   }
 
@@ -242,6 +240,23 @@ export class Host {
   async reboot(): Promise<void> {
     await this.powerCut();
     await this.start();
+  }
+
+  /** Waits until a full host that rebooted by itself is up again. */
+  async cameBack(): Promise<void> {
+    const started = this.#process;
+    const before = this.#init;
+    if (started === undefined) throw new Error(`${this.name} is off`);
+    const isAnother = () => ![undefined, before?.pid].includes(this.#first(started)?.pid);
+    await untilReady(started, async () => isAnother() && (await this.answers()), 60_000);
+    this.#init = this.#first(started);
+  }
+
+  /** unshare's child; in a full host that is a shell, which starts nspawn, and the machine's own first process is the child of that. */
+  #first({ pid }: ManagedProcess): ProcessID | undefined {
+    const child = (of: ProcessID | undefined): ProcessID | undefined => of && children(of.pid)[0];
+    const below = children(pid)[0];
+    return this.#options.kind === 'full' ? child(child(below)) : below;
   }
 
   /** Installs the host anew: a fresh disk, another host key and machine ID, the same address. */

@@ -10,6 +10,9 @@ mount -t overlay overlay -o "lowerdir=$base,upperdir=$disk/upper,workdir=$disk/w
 mount -t proc -o nosuid,nodev,noexec proc "$root/proc"
 mount -t sysfs -o ro,nosuid,nodev,noexec sysfs "$root/sys"
 mount -t tmpfs -o nosuid,nodev,mode=755 tmpfs "$root/run"
+# Of this boot, as the kernel's own is the machine's.
+cat /proc/sys/kernel/random/uuid >"$root/run/boot_id"
+mount --bind "$root/run/boot_id" "$root/proc/sys/kernel/random/boot_id"
 # A few harmless devices, never the machine's own.
 mount -t tmpfs -o nosuid,mode=755 tmpfs "$root/dev"
 for device in null zero full random urandom tty; do

@@ -82,11 +82,11 @@ sideBySide({
   'a host that is rebooted in the middle of its run: the run is not begun again, and the next machine gets a clean host': async () => {
     const { host } = await running('rebooted');
     await host.reboot();
-    const says = ['gone during runcmd[1]'];
+    const says = ['rebooted during runcmd[1]'];
     await reports.expect('rebooted', {
       type: 'BootstrapExecSucceeded',
       status: 'False',
-      reason: 'BootstrapVanished',
+      reason: 'HostRebooted',
       says,
       ready: 'False',
     });

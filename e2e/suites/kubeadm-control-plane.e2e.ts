@@ -132,7 +132,8 @@ const machineOn = async (entry: string): Promise<AnyObject> => {
 async function expectExtras(host: Host): Promise<void> {
   expect(await host.readFile('/etc/e2e/extra.conf')).toBe('a: 1\n');
   expect(await host.stat('/etc/e2e/extra.conf')).toMatchObject({ owner: 'root', group: 'adm', mode: '640' });
-  expect(await host.readFile('/home/operations/.ssh/authorized_keys')).toContain('AAAAIMYDbOLahOWSzLEj2H7ISgjepCyME');
+  // The first place where the hosts' sshd looks for the keys of a user.
+  expect(await host.readFile('/etc/ssh/authorized_keys/operations')).toContain('AAAAIMYDbOLahOWSzLEj2H7ISgjepCyME');
   expect((await host.exec('su operations -c "sudo -n id -un"')).stdout.trim()).toBe('root');
   expect(await host.readFile('/etc/chrony/chrony.conf')).toContain('server 192.0.2.123 iburst');
   expect(await host.readFile('/var/log/chrony-calls')).toBe('restart\n');

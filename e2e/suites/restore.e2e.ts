@@ -168,7 +168,7 @@ test('a deletion cleans each host once, and those who waited get them', async ()
     expect(await isCleaned(place)).toBe(true);
   }
   const events = await new Reports(client, objects).all();
-  const lost = events.filter(({ reason }) => ['ClaimLost', 'BootstrapVanished'].includes(reason));
+  const lost = events.filter(({ reason }) => ['ClaimLost', 'BootstrapVanished', 'HostRebooted'].includes(reason));
   expect(lost.map(({ note }) => note)).toEqual([]);
 });
 

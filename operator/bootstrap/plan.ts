@@ -9,7 +9,7 @@ export interface Plan {
   findings: Finding[];
 }
 
-export type Step = FileStep | CommandStep;
+export type Step = FileStep | CommandStep | PowerStep;
 
 /** Writes one file: missing parent directories are made with mode 0755, content is complete before it is visible under its name. */
 export interface FileStep {
@@ -21,7 +21,7 @@ export interface FileStep {
   content: Uint8Array;
   /** Permission bits such as 0o644. */
   mode: number;
-  /** `user` or `user:group`, resolved on the host when the step runs. Not set: root:root. */
+  /** `user`, `user:group` or `:group`, resolved on the host when the step runs; what it leaves out stays as an existing file has it. Not set: root:root. */
   owner?: string;
   /** Add to the end of an existing file in place of replacing it. */
   append: boolean;
@@ -43,6 +43,22 @@ export interface CommandStep {
    * names it and ends after the last one, and nothing of it (variables, directory, options) reaches another.
    */
   shell?: string;
+}
+
+/**
+ * Switches the host off and on, or off: after all other steps, wherever it stands, once the outcome of a run that succeeded is on
+ * the host's disk. Of several the first whose condition holds counts.
+ */
+export interface PowerStep {
+  kind: 'power';
+  name: string;
+  mode: 'reboot' | 'poweroff' | 'halt';
+  /** Minutes. */
+  delay: number;
+  /** What people who are logged in are told. */
+  message?: string;
+  /** A script, as of a CommandStep with /bin/sh as its interpreter: exit code 0 is yes, 1 is no, any other is a failure. Not set: yes. */
+  condition?: string;
 }
 
 export interface Finding {

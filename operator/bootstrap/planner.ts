@@ -42,5 +42,6 @@ const noHeader: Finding = {
 };
 
 function mentionsSentinel(step: Step): boolean {
-  return step.kind === 'file' ? Buffer.from(step.content).includes(SENTINEL) : step.script.includes(SENTINEL);
+  if (step.kind === 'file') return Buffer.from(step.content).includes(SENTINEL);
+  return step.kind === 'command' && step.script.includes(SENTINEL);
 }

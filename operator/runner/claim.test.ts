@@ -186,6 +186,7 @@ test('missing tools are named', async () => {
     'env',
     'grep',
     'ln',
+    'ls',
     'mkdir',
     'mv',
     'readlink',

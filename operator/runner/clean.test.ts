@@ -225,6 +225,19 @@ test('a cleanup that hangs can be given up, killed and tried again', async () =>
   expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'Clean', ran: true });
 });
 
+test('a host that another manager released between two looks is clean', async () => {
+  await using host = new LocalHost();
+  await ran(host, cleanupOf(['true']));
+  const connection = host.connect();
+  const exec = connection.exec.bind(connection);
+  connection.exec = async (options) => {
+    // The second exec would follow the cleanup.
+    if (connection.execs === 1) expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'Clean', ran: true });
+    return exec(options);
+  };
+  expect(await host.runner({ connection }).clean(RUN, ignore)).toEqual({ outcome: 'Clean', ran: false });
+});
+
 test('of two managers that clean at a time none takes a cleanup for done that was not run', async () => {
   for (let round = 0; round < 12; round++) {
     await using host = new LocalHost();

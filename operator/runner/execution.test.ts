@@ -226,7 +226,7 @@ describe('a run that has had its time', () => {
   const timedOut = { phase: 'TimedOut', startedAt: STARTED, command: 'runcmd[1]', outputTail: 'o' };
 
   test.each([
-    ['was killed', [running, { phase: 'Vanished', startedAt: STARTED, command: 'c', outputTail: 'o' }], timedOut],
+    ['was killed', [running, { phase: 'Vanished', startedAt: STARTED, command: 'c', rebooted: false, outputTail: 'o' }], timedOut],
     ['failed by being killed', [running, finished(143)], timedOut],
     ['succeeded just before', [running, finished(0)], finished(0)],
     ['had failed by then', [finished(3)], finished(3)],

@@ -124,6 +124,12 @@ class Deadline {
   }
 }
 
+/** A run that is over. Throws where its host has yet to reboot: until it has, nobody knows whether it comes back. */
+function endOf(state: RunState): Extract<RunState, { phase: 'Finished' | 'Vanished' }> | undefined {
+  if (state.phase === 'Rebooting') throw new RunnerError('HostRebooting', 'every command succeeded, and the host has yet to reboot');
+  return state.phase === 'Finished' || state.phase === 'Vanished' ? state : undefined;
+}
+
 /** Takes what a follow sees where it belongs. */
 function listener({ output }: BootstrapRequest, contact: Contact, deadline: Deadline, work: Work): (event: FollowEvent) => void {
   let startedAt: Date | undefined;
@@ -262,18 +268,20 @@ export class Executor {
   ): Promise<Ended> {
     const { runID } = request.claimant;
     const runner = this.#createRunner(connection, privilege, work.signal);
-    if (state.phase === 'Finished' || state.phase === 'Vanished') {
+    const before = endOf(state);
+    if (before !== undefined) {
       await runner.tidy(runID);
-      return state;
+      return before;
     }
     const deadline = new Deadline(request.timeout);
     const limited = this.#createRunner(connection, privilege, AbortSignal.any([work.signal, deadline.signal]));
     try {
       const on = listener(request, contact, deadline, work);
       const plan = state.phase === 'Claimed' ? await this.#planOf(request, contact, work.signal) : undefined;
-      const ended = await (plan === undefined ? limited.follow(runID, 0, on) : limited.run(runID, plan, request.options, on));
-      if (ended.phase === 'Finished' || ended.phase === 'Vanished') return ended;
-      throw new RunnerError('RunnerProtocol', `the run ${runID} ended its output while it is ${ended.phase}`);
+      const after = await (plan === undefined ? limited.follow(runID, 0, on) : limited.run(runID, plan, request.options, on));
+      const ended = endOf(after);
+      if (ended !== undefined) return ended;
+      throw new RunnerError('RunnerProtocol', `the run ${runID} ended its output while it is ${after.phase}`);
     } catch (error) {
       if (!deadline.signal.aborted || work.signal.aborted) throw error;
     } finally {
@@ -293,7 +301,8 @@ export class Executor {
 
   async #timedOut(runner: ReturnType<RunnerFactory>, runID: string): Promise<Ended> {
     const { state: before } = await runner.inspect(runID);
-    if (before?.phase === 'Finished') return before;
+    const ended = before && endOf(before);
+    if (ended?.phase === 'Finished') return ended;
     await runner.kill(runID);
     const { state: after } = await runner.inspect(runID);
     // It may have succeeded in between; if it failed, that is our doing.

@@ -40,7 +40,8 @@ sessions() { # one shell after the other
 
 prepare() {
   [ ! -e "$here" ] || rm -rf "$here" || return
-  mkdir -p "$here" && mkfifo "$here/alive" && text "$here/start" "$birth" &&
+  boot
+  mkdir -p "$here" && mkfifo "$here/alive" && text "$here/start" "$birth" && text "$home/boot" "$boot" &&
     text "$home/started.$$" "$$ $birth $(date +%s)" || return
   # Not by who comes late: what is no longer needed is gone by then.
   [ -e "$home/started" ] || : >>"$home/output"
@@ -78,13 +79,46 @@ conclude() { # EXIT-CODE
   sentinel=unneeded
   [ "$expects" = no ] || sentinel=no
   [ ! -e "$SENTINEL" ] || sentinel=yes
-  result="$1 $(date +%s) $sentinel $step"
-  case $1$sentinel in 0yes | 0unneeded) : >"$home/succeeded" ;; esac
+  result="$1 $(date +%s) $sentinel $step" power=
+  case $1$sentinel in
+    0yes | 0unneeded)
+      : >"$home/succeeded"
+      if [ -e "$DATA/power" ]; then boot && power=$(cat "$DATA/power") result="$result $boot"; fi
+      ;;
+  esac
+  record
+  [ -z "$power" ] || switch_power
+}
+
+record() { # the result, on the disk before anybody hears of it
   text "$here/result" "$result"
   text "$home/result.new" "$result" && mv -f "$home/result.new" "$home/result"
   rm -rf "$home"/data.*
   flush "$home/result" "$home"
   printf '\036%s end %s\n' "$run" "$result"
+}
+
+switch_power() { # as it was asked for: MODE, DELAY and MESSAGE, one a line
+  set -f
+  IFS='
+'
+  # shellcheck disable=SC2086
+  set -- $power
+  IFS=' '
+  case $1 in reboot) option=-r ;; poweroff) option=-P ;; *) option=-H ;; esac
+  when=now
+  [ "$2" = 0 ] || when=+$2
+  if command -v shutdown >/dev/null 2>&1; then
+    shutdown "$option" "$when" ${3:+"$3"} && return
+  else
+    [ "$2" = 0 ] || sleep $(($2 * 60))
+    "$1" && return
+  fi
+  # The host stays on: what was said to wait for that has failed.
+  result="1 ${result#* }"
+  result=${result% *}
+  rm -f "$home/succeeded"
+  record
 }
 
 # ---- steps: the file `steps` calls options once, step for every one of them, and session where another shell begins
@@ -173,6 +207,7 @@ step_perform() {
     shell) exit 0 ;;
     file) write "$@" ;;
     forget) forget ;;
+    power) ask_power "$@" ;;
     *) own_process "$@" ;;
   esac
   code=$?
@@ -189,7 +224,17 @@ own_process() { # INTERPRETER...
   chmod 0700 "$DATA/$number" && cd "$directory" && umask 022 && clean_environment "$@" "$DATA/$number"
 }
 
-# As cloud-init's write_files: through symbolic links, and mode and owner also when it appends.
+ask_power() { # MODE DELAY MESSAGE, where the condition holds; done after the result is on the disk
+  if [ -e "$DATA/$number" ]; then
+    (own_process /bin/sh)
+    code=$?
+    [ "$code" != 1 ] || return 0
+    [ "$code" = 0 ] || return "$code"
+  fi
+  [ -e "$DATA/power" ] || printf '%s\n' "$@" >"$DATA/power"
+}
+
+# As cloud-init's write_files: through symbolic links, and mode and owner also when it appends. Of the owner what is not said stays.
 write() { # MODE OWNER APPEND PATH
   resolve "$4"
   parent=${target%/*}/
@@ -197,10 +242,15 @@ write() { # MODE OWNER APPEND PATH
   if [ -d "$target" ]; then printf '%s is a directory\n' "$target" && return 1; fi
   if [ -e "$target" ] && [ ! -f "$target" ]; then cat "$DATA/$number" >"$target" && return; fi
   note_beside "$number" || return # links may have changed since the start
-  old=/dev/null
-  if [ "$3" = yes ] && [ -e "$target" ]; then old=$target; fi
+  old=/dev/null owner=0:0
+  if [ -e "$target" ]; then
+    if [ "$3" = yes ]; then old=$target; fi
+    # shellcheck disable=SC2046 # fields, of which the ninth and tenth are owner and group
+    set -- "$@" - - $(set -f && ls -ldn "$target")
+    owner=$9:${10}
+  fi
   # -C: never through something that waits under this name
-  if (set -C && cat "$old" "$DATA/$number" >"$beside") && chown "$2" "$beside" && chmod "$1" "$beside" && mv -f "$beside" "$target"; then
+  if (set -C && cat "$old" "$DATA/$number" >"$beside") && chown "$owner" "$beside" && chown "$2" "$beside" && chmod "$1" "$beside" && mv -f "$beside" "$target"; then
     [ ! -e /sys/fs/selinux/enforce ] || restorecon "$target" || :
   else
     rm -f "$beside"

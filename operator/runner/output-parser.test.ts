@@ -56,7 +56,14 @@ test('the offset of each event is where the rest goes on', () => {
 test('the end mark ends it', () => {
   const { events, parser } = parse([Buffer.from(`a\x1e${RUN} end 3 1700000000 yes shell ${NAME}\nb`)]);
   expect(joined(events)).toBe('a');
-  expect(parser.result).toEqual({ exitCode: 3, finishedAt: new Date(1_700_000_000_000), sentinel: true, kind: 'shell', name: 'runcmd[0]' });
+  expect(parser.result).toEqual({
+    exitCode: 3,
+    finishedAt: new Date(1_700_000_000_000),
+    sentinel: true,
+    kind: 'shell',
+    name: 'runcmd[0]',
+    reboots: false,
+  });
 });
 
 test('what begins like a mark and never ends does not pile up', () => {

@@ -3,14 +3,14 @@
  * Cleanup plans stay on hosts for as long as their machines live and are read by later versions: kinds and the order of
  * arguments don't change their meaning.
  */
-import type { FileStep, Plan, Step } from '../bootstrap/plan.ts';
+import type { FileStep, Plan, PowerStep, Step } from '../bootstrap/plan.ts';
 import type { CleanupPlan } from '../cleanup/plan.ts';
 import { quote } from '../ssh/quote.ts';
 import type { Upload } from './program.ts';
 import type { RunOptions } from './types.ts';
 
 interface Written {
-  kind: 'file' | 'shell' | 'script' | 'tolerated' | 'check' | 'forget';
+  kind: 'file' | 'shell' | 'script' | 'tolerated' | 'check' | 'forget' | 'power';
   name: string;
   args: string[];
   content?: Uint8Array | undefined;
@@ -62,8 +62,14 @@ export function cleanupFiles(plan: CleanupPlan): Upload[] {
 
 function written(step: Step): Written {
   if (step.kind === 'file') return { kind: 'file', name: step.name, args: fileArguments(step), content: step.content };
+  if (step.kind === 'power') return power(step);
   if (step.interpreter === undefined) return { kind: 'shell', name: step.name, args: [], content: script(step.script) };
   return { kind: 'script', name: step.name, args: step.interpreter, content: Buffer.from(step.script) };
+}
+
+function power({ name, mode, delay, message = '', condition }: PowerStep): Written {
+  const content = condition === undefined ? undefined : script(condition);
+  return { kind: 'power', name, args: [mode, String(delay), message], content };
 }
 
 function fileArguments(step: FileStep): string[] {

@@ -32,7 +32,7 @@ test.each<[string, object]>([
   ['Claimed', { phase: 'Claimed' }],
   [`Running 1700000000 shell ${NAME}`, { phase: 'Running', command: 'runcmd[2]', startedAt: new Date('2023-11-14T22:13:20Z') }],
   ['Running 1700000000 - -', { phase: 'Running', command: '' }],
-  [`Vanished 1700000000 shell ${NAME}`, { phase: 'Vanished', command: 'runcmd[2]', outputTail: 'a\nb' }],
+  [`Vanished 1700000000 shell ${NAME}`, { phase: 'Vanished', command: 'runcmd[2]', rebooted: false, outputTail: 'a\nb' }],
   [
     `Finished 1700000000 2 1700000001 no shell ${NAME}`,
     { phase: 'Finished', exitCode: 2, command: 'runcmd[2]', sentinel: false, outputTail: 'a\nb' },

@@ -87,7 +87,12 @@ function known(facts: { [K in keyof HostFacts]: HostFacts[K] | undefined }): Hos
   return Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined));
 }
 
-export function finished(startedAt: Date, result: JobResult, outputTail: string): RunState & { phase: 'Finished' } {
+/** What a job's end is while its host has not booted since. */
+export function ended(startedAt: Date, result: JobResult, outputTail: string): RunState {
+  return result.reboots ? { phase: 'Rebooting', startedAt } : finished(startedAt, result, outputTail);
+}
+
+function finished(startedAt: Date, result: JobResult, outputTail: string): RunState & { phase: 'Finished' } {
   const { exitCode, finishedAt, sentinel, name } = result;
   return { phase: 'Finished', startedAt, finishedAt, exitCode, ...(exitCode !== 0 && { command: name }), sentinel, outputTail };
 }
@@ -106,8 +111,12 @@ export function stateOf(lines: readonly Line[], runID: string): { state: RunStat
       return { state: { phase }, kind: '' };
     case 'Running':
       return { state: { phase, startedAt, age: Number(valueOf(lines, 'age') ?? 0) * 1000, command: decodeName(name) }, kind };
-    case 'Vanished':
-      return { state: { phase, startedAt, command: decodeName(name), outputTail }, kind };
+    case 'Rebooting':
+      return { state: { phase, startedAt }, kind: 'power' };
+    case 'Vanished': {
+      const rebooted = valueOf(lines, 'rebooted') !== undefined;
+      return { state: { phase, startedAt, command: decodeName(name), rebooted, outputTail }, kind };
+    }
     case 'Finished': {
       const result = parseResult(more);
       return { state: finished(startedAt, result, outputTail), kind: result.kind };

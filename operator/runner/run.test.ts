@@ -86,6 +86,20 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
     expect(readdirSync(host.path('a', 'b'))).toEqual(['file']);
   });
 
+  test.each([
+    ['root', [0, 2]],
+    [':daemon', [1, 1]],
+    ['root:root', [0, 0]],
+    [undefined, [0, 0]],
+  ])('of the owner of a file that is there already, %s leaves the rest as it is', async (owner, [uid, gid]) => {
+    await using host = new LocalHost(userland());
+    const path = host.path('a *', 'file');
+    const again = fileStep(path, 'two\n', owner === undefined ? {} : { owner });
+    const { state } = await host.bootstrap(planOf(fileStep(path, 'one\n', { owner: 'daemon:bin' }), again));
+    expect(state).toMatchObject({ exitCode: 0 });
+    expect(statSync(path)).toMatchObject({ uid, gid });
+  });
+
   test('what has an interpreter runs on its own', async () => {
     await using host = new LocalHost(userland());
     const steps = [

@@ -12,7 +12,8 @@
 #       data.BOOT/                 steps, their contents and this program; of one boot, gone when the job ended
 #       started                    pid, start time and date of the one process that ever runs the job; pid 0: nobody may
 #       output                     what the commands print, with marks: \036RUN command|end ...
-#       current result             kind and name of the step; exit code, date, sentinel, kind and name
+#       boot                       the boot in which the job began
+#       current result             kind and name of the step; exit code, date, sentinel, kind and name, and the boot that a reboot is to end
 # $VOLATILE/RUN.JOB.PID/alive      FIFO that this process holds open as long as it lives
 # $VOLATILE/RUN.claim.NONCE        somebody is about to claim the host for the run; taken away, it comes too late
 STATE=/var/lib/cluster-api-provider-remote
@@ -125,7 +126,7 @@ say_holder() {
 
 require() {
   missing=
-  for tool in cat chmod chown cp date env grep ln mkdir mkfifo mv readlink rm sleep sync tail tr uname; do
+  for tool in cat chmod chown cp date env grep ln ls mkdir mkfifo mv readlink rm sleep sync tail tr uname; do
     command -v "$tool" >/dev/null 2>&1 || missing="$missing $tool"
   done
   [ -n "$BASE64" ] || missing="$missing base64"
@@ -243,6 +244,10 @@ say_state() { # JOB
     say 'state Claimed'
   elif ! say_result "$1"; then # it may have ended between the two looks
     say "state Vanished $began $step"
+    boot
+    begun_in=$boot
+    { read -r begun_in <"$room/$1/boot"; } 2>/dev/null
+    [ "$begun_in" = "$boot" ] || say rebooted
     say_tail "$1"
   fi
 }
@@ -255,6 +260,10 @@ age() { # of the process, by the host's uptime: its clock may be wrong, and be s
 
 say_result() { # JOB. The one in memory is for a disk that was full.
   { read -r result <"$room/$1/result" || read -r result <"$VOLATILE/$run.$1.$pid/result"; } 2>/dev/null || return
+  boot
+  case $result in
+    *" $boot") say "state Rebooting $began" && return ;;
+  esac
   say "state Finished $began $result"
   say_tail "$1"
 }

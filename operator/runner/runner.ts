@@ -8,7 +8,7 @@ import type { Connection, ExecOptions, ExecResult, Privilege } from '../ssh/type
 import { AnswerStream, type Stream } from './answer-stream.ts';
 import { cleanupFiles, planFiles } from './plan-files.ts';
 import { RUNNER_PATHS, compose, sources, type RunnerPaths, type Sources, type Upload } from './program.ts';
-import { TAIL, errorOf, factsOf, finished, holderOf, parseAnswer, stateOf } from './protocol.ts';
+import { TAIL, ended, errorOf, factsOf, holderOf, parseAnswer, stateOf } from './protocol.ts';
 import {
   RunnerError,
   type Claimant,
@@ -132,12 +132,21 @@ class ShellRunner implements Runner {
         return { outcome: 'NoCleanupKnown' };
       case 'confirmed':
         return this.#release(runID);
-      case 'follow': {
-        const { state, kind } = await this.#followed({ runID, job, on });
-        return state.phase === 'Finished' && state.exitCode === 0 ? this.#release(runID) : failure(state, kind);
-      }
+      case 'follow':
+        return this.#cleaned({ runID, job, on });
       default:
         throw new RunnerError('RunnerProtocol', `the runner on the host answers the cleanup with "${answer}"`);
+    }
+  }
+
+  async #cleaned(following: Following): Promise<CleanResult> {
+    try {
+      const { state, kind } = await this.#followed(following);
+      return state.phase === 'Finished' && state.exitCode === 0 ? await this.#release(following.runID) : failure(state, kind);
+    } catch (error) {
+      // Another manager saw the end before, and released the host: asked again, it says that there is nothing to clean.
+      if (error instanceof RunnerError && error.reason === 'ClaimLost') return this.clean(following.runID, following.on);
+      throw error;
     }
   }
 
@@ -180,9 +189,9 @@ class ShellRunner implements Runner {
 
   /** To the end, whose traces that nobody needs any more are then gone from the host. */
   async #followed(following: Following, offset = 0): Promise<JobState> {
-    const { tidied, ...ended } = await this.#toEnd(following, offset);
-    if (following.job === 'bootstrap' && ended.state.phase !== 'Claimed' && !tidied) await this.tidy(following.runID);
-    return ended;
+    const { tidied, ...end } = await this.#toEnd(following, offset);
+    if (following.job === 'bootstrap' && end.state.phase !== 'Claimed' && !tidied) await this.tidy(following.runID);
+    return end;
   }
 
   /** Streams until the end. A stream that ends without it is of a job that vanished, or that ended unseen: looks again. */
@@ -193,11 +202,10 @@ class ShellRunner implements Runner {
       const { head, live, result, tail, offset: reached, tidied } = await this.#stream(call, following, from);
       const now = stateOf(head, runID);
       if (now === undefined) throw new RunnerError('RunnerProtocol', 'the runner on the host did not say the state of the run');
-      if (now.state.phase === 'Claimed') return { ...now, tidied };
+      if (now.state.phase === 'Claimed' || now.state.phase === 'Rebooting') return { ...now, tidied };
       // What was not seen here of the last lines is still on the host, unless they are of a success.
       const whole = from === 0 || tail.bytes.length === TAIL || (tidied && result?.exitCode === 0);
-      if (result !== undefined && whole)
-        return { state: finished(now.state.startedAt, result, tail.toString()), kind: result.kind, tidied };
+      if (result !== undefined && whole) return { state: ended(now.state.startedAt, result, tail.toString()), kind: result.kind, tidied };
       if (result !== undefined || !live) return { ...(await this.#state(runID, job)), tidied };
       from = reached;
     }

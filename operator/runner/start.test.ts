@@ -28,7 +28,7 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
       expect(state).toMatchObject({ phase: 'Finished', exitCode: 0 });
       // It may not have begun yet when the other one has ended.
       const left = () => readdirSync(host.room('bootstrap')).sort().join(' ');
-      await until(() => host.processes().length === 0 && left() === 'current result started succeeded', 'the loser to give way');
+      await until(() => host.processes().length === 0 && left() === 'boot current result started succeeded', 'the loser to give way');
       expect(host.read('log')).toBe('ran\n');
     }
   });

@@ -19,14 +19,17 @@ export type RunState =
   | { phase: 'Running'; startedAt: Date; age: number; command: string }
   /** `command` is the one that failed; sentinel: false if the bootstrap data speaks of Cluster API's sentinel file and the run did not write it. */
   | { phase: 'Finished'; startedAt: Date; finishedAt: Date; exitCode: number; command?: string; sentinel: boolean; outputTail: string }
-  /** Started and no longer alive without an exit code: power cut, killed. */
-  | { phase: 'Vanished'; startedAt: Date; command: string; outputTail: string };
+  /** It succeeded, and asked for a reboot that has not come yet; Finished when it has. */
+  | { phase: 'Rebooting'; startedAt: Date }
+  /** Started and no longer alive without an exit code: killed, or the host has booted since (rebooted). */
+  | { phase: 'Vanished'; startedAt: Date; command: string; rebooted: boolean; outputTail: string };
 
 export type RunnerErrorReason =
   | 'HostInUse' // the claim belongs to another run; message names it and its machine
   | 'ClaimLost' // the host has no claim of this run, or it is being cleaned up
   | 'HostNotWritable' // read-only, full, or the user has no rights
   | 'HostUnsuitable' // a tool that the runner needs is missing; message names it
+  | 'HostRebooting' // the run succeeded and asked for a reboot, which has not come yet
   | 'StillRunning' // processes of the run that can't be killed; message names them
   | 'RunnerProtocol'; // the host answered something else: rc files that print, a broken shell
 
@@ -76,7 +79,7 @@ export interface Runner {
   run(runID: string, plan: Plan, options: RunOptions, on: (event: FollowEvent) => void): Promise<RunState>;
   /**
    * Follows the run's output from byte `offset` (0, or that of an event) until it ended, and tidies; resolves with its final
-   * state, or with Claimed if it was not started.
+   * state, with Rebooting if a reboot is to come, or with Claimed if it was not started.
    */
   follow(runID: string, offset: number, on: (event: FollowEvent) => void): Promise<RunState>;
   /** Kills what lives of the run and waits until it is dead. */

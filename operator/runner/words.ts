@@ -8,7 +8,7 @@ export function splitAtSpace(line: string): Line {
   return space === -1 ? [line, ''] : [line.slice(0, space), line.slice(space + 1)];
 }
 
-/** What ended a job: `<exit code> <date> <sentinel yes|no|unneeded> <kind> <name>`. */
+/** What ended a job: `<exit code> <date> <sentinel yes|no|unneeded> <kind> <name> [<boot that is to end>]`. */
 export interface JobResult {
   exitCode: number;
   finishedAt: Date;
@@ -17,11 +17,20 @@ export interface JobResult {
   /** Kind of the last step that was entered. */
   kind: string;
   name: string;
+  /** The host is asked to reboot, or to go off, after this. */
+  reboots: boolean;
 }
 
 export function parseResult(value: string): JobResult {
-  const [code, finished, sentinel, kind = '', name = ''] = value.split(' ');
-  return { exitCode: Number(code), finishedAt: date(finished), sentinel: sentinel !== 'no', kind, name: decodeName(name) };
+  const [code, finished, sentinel, kind = '', name = '', boot] = value.split(' ');
+  return {
+    exitCode: Number(code),
+    finishedAt: date(finished),
+    sentinel: sentinel !== 'no',
+    kind,
+    name: decodeName(name),
+    reboots: boot !== undefined,
+  };
 }
 
 export function date(seconds = ''): Date {

@@ -1,5 +1,5 @@
 import type { z } from 'zod';
-import type { InstanceData, Step } from '../plan.ts';
+import type { CommandStep, InstanceData, Step } from '../plan.ts';
 import type { Path } from './path.ts';
 
 /** What a module may know and tell besides its own keys. */
@@ -17,6 +17,11 @@ export interface Module<Keys extends Record<string, z.ZodType> = Record<string, 
   keys: Keys;
   /** Called if the document has one of the keys; values of those that it lacks are undefined. */
   plan(values: { [Key in keyof Keys]?: z.output<Keys[Key]> }, context: Context): Step[];
+}
+
+/** A script of the product's own, run by /bin/sh as a process of its own. */
+export function scriptStep(name: string, script: string): CommandStep {
+  return { kind: 'command', name, script, interpreter: ['/bin/sh'] };
 }
 
 /** Keeps the types between `keys` and `plan` within a module, and hides them from the list of modules. */

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { BootstrapDataError, type BootstrapDataErrorReason, type Finding, type InstanceData, type Step } from '../plan.ts';
 import type { Context } from './module.ts';
 import { MODULES, WITHOUT_EFFECT } from './modules/index.ts';
+import { REFUSED } from './modules/refused.ts';
 import { parseYaml, type YamlDocument } from './parse.ts';
 import { formatPath, type Path } from './path.ts';
 
@@ -56,7 +57,9 @@ function validate(document: Record<string, unknown>): { values: Record<string, u
 }
 
 function unsupported(path: Path): Problem {
-  return { reason: 'BootstrapKeyUnsupported', path, message: 'this key is not supported' };
+  // The same names within users and elsewhere mean the same.
+  const why = REFUSED.get(String(path.at(-1)));
+  return { reason: 'BootstrapKeyUnsupported', path, message: `this key is not supported${why === undefined ? '' : `: ${why}`}` };
 }
 
 function problemsOf(issue: z.core.$ZodIssue, above: Path): Problem[] {

@@ -20,7 +20,8 @@ export const listOf = <Item extends z.ZodType>(item: Item) =>
     .nullable()
     .transform((items) => items ?? []);
 
-const argument = z
+/** A word of a command; what is not a string becomes what Python's str() makes of it, as in cloud-init. */
+export const argument = z
   .union([text, z.number(), z.bigint(), z.boolean(), z.null(), z.instanceof(Float)])
   .transform((value) => (value === true ? 'True' : value === false ? 'False' : value === null ? 'None' : String(value)));
 
@@ -38,8 +39,8 @@ export const command = z
     return fragment.trim() === '' ? undefined : fragment;
   });
 
-/** The first word is always in quotes, so that `if` and `A=b` are names of programs, as they are for cloud-init. */
-function commandLine([program, ...rest]: string[]): string {
+/** A command and its arguments as a line of the shell. The first word is always in quotes, so that `if` and `A=b` are names of programs, as they are for cloud-init. */
+export function commandLine([program, ...rest]: string[]): string {
   if (program === undefined) return '';
   const word = quote(program);
   return [word === program ? `'${word}'` : word, ...rest.map(quote)].join(' ');

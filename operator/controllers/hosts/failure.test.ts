@@ -34,6 +34,7 @@ const RUNNER: Record<RunnerErrorReason, boolean> = {
   HostUnsuitable: true,
   StillRunning: true,
   RunnerProtocol: false,
+  HostRebooting: false,
 };
 const DATA: Record<BootstrapDataErrorReason, true> = {
   BootstrapDataEmpty: true,

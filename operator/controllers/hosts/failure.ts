@@ -110,5 +110,5 @@ export const failedCleanup = ({ command, message }: Extract<CleanResult, { outco
 /** Whether another free host may be tried: nothing was left on this one, and the fault is the host's or the way's, not the key's. */
 export function allowsOtherHost(error: unknown): boolean {
   if (error instanceof SSHError) return CONTACT.has(error.reason);
-  return error instanceof RunnerError && error.reason !== 'RunnerProtocol';
+  return error instanceof RunnerError && !['RunnerProtocol', 'HostRebooting'].includes(error.reason);
 }

@@ -3,7 +3,7 @@ import { SECRETS } from '../../../apis/core.ts';
 import { REASON } from '../../../apis/infrastructure/conditions.ts';
 import type { HostFacts } from '../../../apis/infrastructure/status.ts';
 import type { Secret } from '../../../apis/meta.ts';
-import { type BootstrapData, BootstrapDataError, type Plan } from '../../bootstrap/plan.ts';
+import { type BootstrapData, BootstrapDataError, type CommandStep, type Plan, type PowerStep } from '../../bootstrap/plan.ts';
 import { planBootstrap } from '../../bootstrap/planner.ts';
 import { secretTexts } from '../../bootstrap/secret-texts.ts';
 import { secretFilter } from '../../framework/redaction.ts';
@@ -59,12 +59,14 @@ export interface OutputFilter {
   words: (text: string) => string;
 }
 
+const textOf = (step: CommandStep | PowerStep): string => (step.kind === 'command' ? step.script : (step.condition ?? ''));
+
 /** Filters what is secret in the data, in the files and commands in it, and in the keys. */
 export function outputFilter(data: BootstrapData | undefined, plan: Plan | undefined, access: HostAccess): OutputFilter {
   const decoder = new TextDecoder('utf-8');
   const texts = [access.target, ...access.target.bastions].flatMap(({ privateKey, passphrase }) => [privateKey, passphrase ?? '']);
   if (data !== undefined) texts.push(decoder.decode(data.value));
-  for (const step of plan?.steps ?? []) texts.push(step.kind === 'file' ? decoder.decode(step.content) : step.script);
+  for (const step of plan?.steps ?? []) texts.push(step.kind === 'file' ? decoder.decode(step.content) : textOf(step));
   const words = secretFilter(texts.flatMap((text) => [...secretTexts(text)]));
   return { output: data === undefined ? () => '' : words, words };
 }

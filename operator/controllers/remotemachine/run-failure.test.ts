@@ -33,8 +33,16 @@ test.each<[string, Ended, object | undefined]>([
   ],
   [
     'it vanished',
-    { phase: 'Vanished', startedAt: at, command: 'runcmd[0]', outputTail: '' },
-    { reason: 'BootstrapVanished', message: `The run was gone during runcmd[0]: power cut, or killed. ${NEXT}` },
+    { phase: 'Vanished', startedAt: at, command: 'runcmd[0]', rebooted: false, outputTail: '' },
+    { reason: 'BootstrapVanished', message: `The run was gone during runcmd[0]: killed. ${NEXT}` },
+  ],
+  [
+    'host rebooted',
+    { phase: 'Vanished', startedAt: at, command: '', rebooted: true, outputTail: '' },
+    {
+      reason: 'HostRebooted',
+      message: `The host was switched off or rebooted during its start, which is not begun again. ${NEXT}`,
+    },
   ],
   [
     'it took too long',

@@ -27,7 +27,10 @@ export function failureOfRun(ended: Ended, { runID, filter }: Expectations): { r
   if (ended.phase === 'TimedOut')
     return failed(REASON.BootstrapTimedOut, `${ended.command || 'The run'} did not end in time and was killed`);
   if (ended.phase === 'Vanished') {
-    return failed(REASON.BootstrapVanished, `The run was gone during ${ended.command || 'its start'}: power cut, or killed`);
+    const during = ended.command || 'its start';
+    if (ended.rebooted)
+      return failed(REASON.HostRebooted, `The host was switched off or rebooted during ${during}, which is not begun again`);
+    return failed(REASON.BootstrapVanished, `The run was gone during ${during}: killed`);
   }
   if (ended.exitCode !== 0) return failed(REASON.BootstrapFailed, `${ended.command ?? 'The run'} failed with exit code ${ended.exitCode}`);
   if (!ended.sentinel) {

@@ -12,7 +12,14 @@ const groupList = z
   .union([byName, plain, z.array(z.union([byName, plain])).transform((list) => list.flat()), z.null()], {
     error: 'expected group names, or maps from a group name to the names of its members',
   })
-  .transform((list) => list ?? []);
+  .transform((list) => merged(list ?? []));
+
+/** One entry for each group; as in cloud-init its members are sorted. */
+function merged(list: { name: string; users: string[] }[]): { name: string; users: string[] }[] {
+  const members = new Map<string, string[]>();
+  for (const { name, users } of list) members.set(name, [...(members.get(name) ?? []), ...users]);
+  return [...members].map(([name, users]) => ({ name, users: [...new Set(users)].sort() }));
+}
 
 /** Groups, made before users (cloud-init's users_groups); existing users among the members are added. */
 export const groups = defineModule({

@@ -54,11 +54,22 @@ const hasShellcheck = spawnSync('shellcheck', ['--version']).status === 0;
     expect(host.calls()).toEqual(['hostname a', 'hostnamectl set-hostname b']);
   });
 
+  test.each([
+    ['hostname: one', 'node-1\tone'],
+    ['hostname: one.example.org', 'one.example.org\tone'],
+    ['fqdn: two.example.org\nhostname: three', 'two.example.org\tthree'],
+  ])('/etc/hosts with %j', (yaml, names) => {
+    using host = new Sandbox();
+    const script = commandsOf(`${yaml}\nmanage_etc_hosts: localhost`).at(-1)?.script ?? '';
+    expect(host.run(script, shell)).toEqual({ code: 0, output: '' });
+    expect(host.read('/etc/hosts')).toBe(`127.0.1.1\t${names}\n`);
+  });
+
   test('/etc/hosts gets one line for the host', () => {
     using host = new Sandbox();
     host.write('/etc/hosts', '127.0.0.1 localhost\n127.0.1.1 old\n');
     for (let time = 0; time < 2; time++) expect(host.run(script('manage_etc_hosts: localhost'), shell).code).toBe(0);
-    expect(host.read('/etc/hosts')).toBe('127.0.1.1 node-1\n127.0.0.1 localhost\n');
+    expect(host.read('/etc/hosts')).toBe('127.0.0.1 localhost\n127.0.1.1 old\n127.0.1.1\tnode-1\tnode-1\n');
   });
 
   const NTP = 'ntp: {servers: [192.0.2.1], pools: [p.example.org]}';

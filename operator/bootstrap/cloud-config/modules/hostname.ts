@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { quote } from '../../../ssh/quote.ts';
 import type { Step } from '../../plan.ts';
-import { defineModule } from '../module.ts';
+import { defineModule, scriptStep } from '../module.ts';
 import { flag } from '../values.ts';
 
 const name = z
@@ -29,25 +29,24 @@ export const hostname = defineModule({
     const given = values.hostname !== undefined || values.fqdn !== undefined;
     if (given && values.preserve_hostname !== true) {
       const chosen = values.prefer_fqdn_over_hostname === true ? names.fqdn : names.hostname;
-      steps.push({ kind: 'command', name: `hostname ${chosen}`, script: setScript(chosen), interpreter: ['/bin/sh'] });
+      steps.push(scriptStep(`hostname ${chosen}`, setScript(chosen)));
     }
     if (values.manage_etc_hosts !== undefined && values.manage_etc_hosts !== false) {
       if (values.manage_etc_hosts === true) {
         note('EtcHostsKept', ['manage_etc_hosts'], 'the line of the host itself is set; the rest of /etc/hosts stays as it is');
       }
-      const entry = names.fqdn === names.hostname ? names.hostname : `${names.fqdn} ${names.hostname}`;
-      steps.push({ kind: 'command', name: 'manage_etc_hosts', script: hostsScript(`127.0.1.1 ${entry}`), interpreter: ['/bin/sh'] });
+      steps.push(scriptStep('manage_etc_hosts', hostsScript(names.fqdn, names.hostname)));
     }
     return steps;
   },
 });
 
-/** cloud-init's get_hostname_fqdn: a fqdn gives the hostname its first label, a hostname with dots is a fqdn. */
+/** cloud-init's get_hostname_fqdn: a fqdn gives the hostname its first label, a hostname with dots is a fqdn, else that is the host's own name. */
 function namesOf(values: { hostname?: string; fqdn?: string }, own: string): { hostname: string; fqdn: string } {
   const label = (full: string) => full.split('.')[0] ?? full;
   if (values.fqdn !== undefined) return { hostname: values.hostname ?? label(values.fqdn), fqdn: values.fqdn };
   const full = values.hostname ?? own;
-  return { hostname: label(full), fqdn: full };
+  return { hostname: label(full), fqdn: full.includes('.') ? full : own };
 }
 
 function setScript(chosen: string): string {
@@ -61,14 +60,21 @@ hostname ${word}
 `;
 }
 
-/** Idempotent; /etc/hosts is often a mount of its own, so it is written in place. */
-function hostsScript(entry: string): string {
-  const word = quote(entry);
+/** Adds the line where no other says the same; /etc/hosts is often a mount of its own, so it is written in place. */
+function hostsScript(fqdn: string, hostname: string): string {
   return `set -eu
-if [ -e /etc/hosts ] && grep -qxF ${word} /etc/hosts; then
-  exit 0
+while read -r address name aliases; do
+  case "$address $name" in
+  ${quote(`127.0.1.1 ${fqdn}`)})
+    case " $aliases " in *" ${hostname} "*) exit 0 ;; esac
+    ;;
+  esac
+done <<END
+$(sed 's/#.*//' /etc/hosts 2>/dev/null | tr '\\t' ' ')
+END
+if [ -n "$(tail -c 1 /etc/hosts 2>/dev/null)" ]; then
+  echo >>/etc/hosts
 fi
-rest=$(grep -v '^127\\.0\\.1\\.1[[:space:]]' /etc/hosts 2>/dev/null || :)
-printf '%s\\n%s\\n' ${word} "$rest" >/etc/hosts
+printf '127.0.1.1\\t%s\\t%s\\n' ${quote(fqdn)} ${quote(hostname)} >>/etc/hosts
 `;
 }

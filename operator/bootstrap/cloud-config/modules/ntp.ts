@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { quote } from '../../../ssh/quote.ts';
-import { defineModule } from '../module.ts';
+import { defineModule, scriptStep } from '../module.ts';
 import { flag, listOf } from '../values.ts';
+import { PACKAGE_MANAGERS } from './package_managers.ts';
 
 /** A name or an address; it stands in the configuration of a client as it is. */
 const server = z.string().regex(/^[A-Za-z0-9:][A-Za-z0-9.:_-]*$/, 'is not a host name or an address');
@@ -23,49 +24,73 @@ const settings = z
   .nullable();
 
 /**
- * Time from the given servers, by the client that the host has (cloud-init's order: chrony, systemd-timesyncd, ntp). Nothing is
- * installed. Without servers and pools the client keeps those that its own configuration names, and is started.
+ * Time from the given servers, by the client that the host has (cloud-init's order: chrony, systemd-timesyncd, ntp); where it has
+ * none, or not the one that is asked for, its package is installed. Without servers and pools the client keeps those that its own
+ * configuration names, and is started.
  */
 export const ntp = defineModule({
   keys: { ntp: settings },
   plan({ ntp: value }) {
     if (value === undefined || value?.enabled === false) return [];
     const chosen = value?.ntp_client ?? 'auto';
-    const script = ntpScript(chosen === 'auto' ? [...CLIENTS] : [chosen], value?.servers ?? [], value?.pools ?? []);
-    return [{ kind: 'command', name: 'ntp', script, interpreter: ['/bin/sh'] }];
+    return [scriptStep('ntp', ntpScript(chosen === 'auto' ? [...CLIENTS] : [chosen], value?.servers ?? [], value?.pools ?? []))];
   },
 });
 
-const DETECT = {
+type Client = (typeof CLIENTS)[number];
+
+const DETECT: Record<Client, string> = {
   chrony: 'has chronyd',
   'systemd-timesyncd': '[ -x /lib/systemd/systemd-timesyncd ] || [ -x /usr/lib/systemd/systemd-timesyncd ]',
   ntp: 'has ntpd',
 };
-const SERVICES = { chrony: 'chrony chronyd', 'systemd-timesyncd': 'systemd-timesyncd', ntp: 'ntpsec ntp ntpd' };
+const SERVICES: Record<Client, string> = { chrony: 'chrony chronyd', 'systemd-timesyncd': 'systemd-timesyncd', ntp: 'ntpsec ntp ntpd' };
 
-function ntpScript(clients: (typeof CLIENTS)[number][], servers: string[], pools: string[]): string {
+function ntpScript(clients: Client[], servers: string[], pools: string[]): string {
   const lines = [...pools.map((name) => `pool ${name} iburst`), ...servers.map((name) => `server ${name} iburst`)];
-  const configure = {
+  const configure: Record<Client, string> = {
     chrony: `replace_servers /etc/chrony/chrony.conf /etc/chrony.conf`,
     'systemd-timesyncd': `mkdir -p /etc/systemd/timesyncd.conf.d
-printf '[Time]\\nNTP=%s\\n' ${quote([...pools, ...servers].join(' '))} >/etc/systemd/timesyncd.conf.d/90-cluster-api.conf`,
+printf '[Time]\nNTP=%s\n' ${quote([...servers, ...pools].join(' '))} >/etc/systemd/timesyncd.conf.d/90-cluster-api.conf`,
     ntp: `replace_servers /etc/ntpsec/ntp.conf /etc/ntp.conf`,
   };
   const branches = clients.map((name, index) => {
-    const body = [...(lines.length === 0 ? [] : [configure[name]]), `restart ${SERVICES[name]}`].join('\n').replaceAll(/^/gm, '  ');
-    return `${index === 0 ? 'if' : 'elif'} ${DETECT[name]}; then\n${body}`;
+    const body = [...(lines.length === 0 ? [] : [configure[name]]), `restart ${SERVICES[name]}`].join('\n').replaceAll(/^/gm, '    ');
+    return `  ${index === 0 ? 'if' : 'elif'} ${DETECT[name]}; then\n${body}`;
   });
+  const missing = clients[0] ?? 'chrony';
   return `set -eu
 has() {
   command -v "$1" >/dev/null 2>&1
 }
 ${lines.length === 0 ? '' : replaceServers(lines)}${RESTART}
+set_up() {
 ${branches.join('\n')}
-else
+  else
+    return 9
+  fi
+}
+installed() {
+  if ${clients.map((name) => DETECT[name]).join(' || ')}; then return 0; fi
+  return 1
+}
+if ! installed; then
+${install(missing).replaceAll(/^(?=.)/gm, '  ')}fi
+if ! installed; then
   echo ${quote(`no time client is installed on this host; install ${clients.join(' or ')}`)} >&2
   exit 1
 fi
+set_up
 `;
+}
+
+/** Where there is a package manager; a package has its client's name. */
+function install(name: Client): string {
+  const branches = PACKAGE_MANAGERS.map(({ tool, prelude = [], ...manager }, index) => {
+    const lines = [...prelude, `${manager.update} || :`, `${manager.install} ${name}`];
+    return `${index === 0 ? 'if' : 'elif'} has ${tool}; then\n${lines.map((line) => `  ${line}\n`).join('')}`;
+  });
+  return `${branches.join('')}fi\n`;
 }
 
 /** Keeps what the distribution configured besides servers; the first original stays beside it as .dist, as in cloud-init. */

@@ -3,6 +3,7 @@ import type { Step } from '../../plan.ts';
 import { type Context, defineModule } from '../module.ts';
 import { flag, line, listOf, text } from '../values.ts';
 import { accountName, names } from './accounts.ts';
+import { publicKeys } from './authorized_keys.ts';
 import { sudoersCheck, userScript } from './users_script.ts';
 
 const optionalText = line.nullable().transform((value) => (value === null || value === '' ? undefined : value));
@@ -24,11 +25,6 @@ const inactive = z
   .union([optionalText, z.boolean(), z.number()], { error: 'expected a number of days in quotes' })
   .transform((value) => (typeof value === 'string' ? value : undefined))
   .refine((value) => value === undefined || /^-?\d{1,6}$/.test(value), 'is not a number of days');
-
-const keys = z
-  .union([z.array(line), line, z.null()], { error: 'expected a list of public keys' })
-  .transform((value) => (Array.isArray(value) ? value : value === null ? [] : [value]).map((key) => key.trim()))
-  .transform((list) => list.filter((key) => key !== '' && !key.startsWith('#')));
 
 const user = z
   .strictObject({
@@ -52,7 +48,7 @@ const user = z
     plain_text_passwd: line.nullable().optional(),
     lock_passwd: flag.optional(),
     sudo: sudo.optional(),
-    ssh_authorized_keys: keys.optional(),
+    ssh_authorized_keys: publicKeys.optional(),
   })
   .refine((value) => !((value.no_create_home === true || value.system === true) && (value.ssh_authorized_keys ?? []).length > 0), {
     message: 'ssh_authorized_keys needs a home directory, which no_create_home and system leave out',
@@ -85,9 +81,19 @@ function withUnderscores(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key.replaceAll('-', '_').trim(), item]));
 }
 
+/** For the reference page: the schema itself takes anything, since users may also be given by name. */
+const DESCRIPTION = {
+  anyOf: [{ type: 'string' }, { type: 'array', items: z.toJSONSchema(user, { io: 'input', unrepresentable: 'any' }) }],
+};
+
 /** Users in the order given (cloud-init's users_groups). One that exists isn't made again; password, sudo and keys are set. */
 export const users = defineModule({
-  keys: { users: z.union([text.transform((value) => value.split(',')), z.unknown()]).pipe(listOf(entry)) },
+  keys: {
+    users: z
+      .union([text.transform((value) => value.split(',')), z.unknown()])
+      .pipe(listOf(entry))
+      .meta(DESCRIPTION),
+  },
   plan: ({ users: list = [] }, context) =>
     list.flatMap((entries, index) => entries.flatMap((one) => stepsFor(one, `users[${index}] ${one.name}`, index, context))),
 });

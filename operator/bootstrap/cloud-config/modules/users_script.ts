@@ -1,5 +1,6 @@
 import { quote } from '../../../ssh/quote.ts';
 import { ensureGroup, pattern, requireTool } from './accounts.ts';
+import { authorizedKeys } from './authorized_keys.ts';
 import type { User } from './users.ts';
 
 /**
@@ -81,41 +82,6 @@ case \${entry#!} in
 '' | '!' | '*') echo "user $user has no password and is not unlocked" ;;
 *) case $entry in '!'*) passwd -u "$user" ;; esac ;;
 esac`;
-
-/** Adds keys that are not in the file yet. A link in its place is refused: root would write where the user points. */
-function authorizedKeys(name: string, keys: string[]): string {
-  return `home=$(sed -n ${quote(`s/^${pattern(name)}:.*:\\([^:]*\\):[^:]*$/\\1/p`)} /etc/passwd)
-if [ -z "$home" ] && command -v getent >/dev/null 2>&1; then
-  home=$(getent passwd "$user" | cut -d: -f6)
-fi
-if [ -z "$home" ] || [ ! -d "$home" ]; then
-  echo "user $user has no home directory for ssh_authorized_keys" >&2
-  exit 1
-fi
-file=$home/.ssh/authorized_keys
-if [ -L "$home/.ssh" ] || [ -L "$file" ]; then
-  echo "$home/.ssh or its authorized_keys is a symbolic link, which is not followed" >&2
-  exit 1
-fi
-if [ ! -d "$home/.ssh" ]; then
-  mkdir -m 0700 "$home/.ssh"
-  chown "$user:$(id -g "$user")" "$home/.ssh"
-fi
-if [ ! -e "$file" ]; then
-  (umask 077 && : >"$file")
-  chown "$user:$(id -g "$user")" "$file"
-fi
-if [ -n "$(tail -c 1 "$file")" ]; then
-  echo >>"$file"
-fi
-add_key() {
-  printf '%s\\n' "$1" | grep -qxF -f - "$file" || printf '%s\\n' "$1" >>"$file"
-}
-${keys.map((key) => `add_key ${quote(key)}`).join('\n')}
-if command -v restorecon >/dev/null 2>&1; then
-  restorecon -R "$home/.ssh" || :
-fi`;
-}
 
 /** A broken file in sudoers.d disables sudo as a whole, and with it the way back to the host: it goes at once. */
 export function sudoersCheck(file: string): string {

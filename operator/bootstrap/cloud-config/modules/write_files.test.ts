@@ -67,7 +67,7 @@ test.each([
   ['owner: root', 'root'],
   ['owner: "root:root"', 'root:root'],
   ['owner: " a : b "', 'a:b'],
-  ['owner: ":b"', 'root:b'],
+  ['owner: ":b"', ':b'],
   ['owner: "a:"', 'a'],
   ['owner: "-1:none"', undefined],
   ['owner: ""', undefined],

@@ -48,7 +48,7 @@ const owner = line.nullable().transform((value, context) => {
     }
   }
   if (pair.user === undefined && pair.group === undefined) return undefined;
-  return pair.group === undefined ? (pair.user ?? 'root') : `${pair.user ?? 'root'}:${pair.group}`;
+  return pair.group === undefined ? pair.user : `${pair.user ?? ''}:${pair.group}`;
 });
 
 const entry = z.strictObject({

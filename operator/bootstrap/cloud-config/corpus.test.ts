@@ -1,0 +1,79 @@
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Step } from '../plan.ts';
+import { planOf, refusalOf } from './testing.ts';
+import { MODULES, WITHOUT_EFFECT } from './modules/index.ts';
+import { REFUSED } from './modules/refused.ts';
+
+/** The documents that end-to-end tests hold against cloud-init. */
+const CORPUS = join(__dirname, '../../../e2e/corpus/cloud-config');
+const documents = readdirSync(CORPUS).map((name): [string, string] => [name, readFileSync(join(CORPUS, name), 'utf8')]);
+
+/** What hosts of the end-to-end tests can't do: disks, swap, other package managers. */
+const FURTHER = `disk_setup:
+  /dev/vdb: {table_type: gpt, layout: [25, [75, 82]], overwrite: true}
+  /dev/vdc: {layout: true}
+  /dev/vdd: {layout: remove}
+fs_setup:
+- {device: /dev/vdb, partition: auto, filesystem: ext4, label: data, overwrite: true}
+- {device: vdc.1, filesystem: xfs, extra_opts: [-K]}
+- {device: vdc, partition: none, cmd: 'mkfs -t %(filesystem)s %(device)s', filesystem: btrfs}
+- {device: vdd, partition: any, replace_fs: ntfs, filesystem: ext4}
+mounts: [[vdb.1, /data], ["LABEL=x", /x, ext4]]
+swap: {size: auto}
+ca_certs: {remove_defaults: true}
+locale: de_DE.UTF-8
+ssh_pwauth: true
+snap: {assertions: [a], commands: [[refresh]]}
+ntp: {ntp_client: ntp, pools: [a]}
+apt: {sources: {a: {source: 'deb [signed-by=$KEY_FILE] x y', key: k}}, sources_list: x, disable_suites: [security], security: [{arches: [arm64], uri: "http://x"}]}
+final_message: it's $TIMESTAMP
+package_upgrade: true
+`;
+
+const scripts = (steps: Step[]) =>
+  steps.flatMap((step) => (step.kind === 'command' && step.interpreter?.[0] === '/bin/sh' ? [[step.name, step.script] as const] : []));
+
+const has = (tool: string) => spawnSync(tool, ['--version']).status === 0;
+(has('shellcheck') ? test : test.skip)('shellcheck finds nothing in the scripts of the product', () => {
+  const all = [...documents.map(([, text]) => text), FURTHER].flatMap((text) => scripts(planOf(text).steps));
+  expect(all.length).toBeGreaterThan(40);
+  // One run for all; commands of users (snap) are theirs. SC2016: words of a document in single quotes.
+  const program = all
+    .filter(([name]) => !name.startsWith('snap.commands'))
+    .map(([name, script]) => `# ${name}\n(\n${script})\n`)
+    .join('');
+  const { stdout } = spawnSync('shellcheck', ['--shell=sh', '--exclude=SC2016,SC2030,SC2031,SC2329', '-'], {
+    input: program,
+    encoding: 'utf8',
+  });
+  expect(stdout).toBe('');
+});
+
+test('no key is in two lists, and refused keys are refused', () => {
+  const carried = new Set(MODULES.flatMap((module) => Object.keys(module.keys)));
+  for (const key of [...WITHOUT_EFFECT.keys(), ...REFUSED.keys()])
+    expect({ key, carried: carried.has(key) }).toEqual({ key, carried: false });
+  for (const [key, why] of REFUSED) expect(refusalOf(`${key}: x`)).toBe(`${key} (line 1): this key is not supported: ${why}`);
+});
+
+test.each(documents)('%s has a plan', (_, text) => expect(planOf(text).steps.length).toBeGreaterThan(0));
+
+test('the order is that of cloud-init, whatever the order of the document is', () => {
+  const text = documents.find(([name]) => name === 'backwards.yaml')?.[1] ?? '';
+  expect(planOf(text).steps.map(({ name }) => name.replace(/[ [].*/, ''))).toEqual([
+    'bootcmd',
+    'bootcmd',
+    'write_files',
+    'hostname',
+    'groups',
+    'users',
+    'timezone',
+    'write_files',
+    'runcmd',
+    'runcmd',
+    'runcmd',
+    'final_message',
+  ]);
+});

@@ -1,0 +1,186 @@
+import { quote } from '../../../ssh/quote.ts';
+import type { Disk, FileSystem } from './disk_setup.ts';
+
+type Layout = Exclude<NonNullable<Disk['layout']>, boolean>;
+
+/** Sets device to the disk itself, whatever link names it. */
+const device = (name: string) => `device=${quote(name)}
+case $device in /*) ;; *) device=/dev/$device ;; esac
+if command -v udevadm >/dev/null 2>&1; then
+  udevadm settle || :
+fi
+if [ ! -b "$device" ]; then
+  echo "this host has no disk $device" >&2
+  exit 1
+fi
+device=$(readlink -f "$device")`;
+
+const REREAD = `reread() {
+  if command -v partprobe >/dev/null 2>&1; then
+    partprobe "$device" || :
+  else
+    blockdev --rereadpt "$device" || :
+  fi
+  if command -v udevadm >/dev/null 2>&1; then
+    udevadm settle || :
+  fi
+}`;
+
+export function partitionScript(name: string, table: 'mbr' | 'gpt', layout: Layout, overwrite: boolean): string {
+  const parts = ['set -eu', device(name), REREAD, IS_DISK];
+  if (layout === 'remove') return `${[...parts, REMOVE].join('\n')}\n`;
+  const types = layout.map(({ type }) => type ?? (table === 'mbr' ? '83' : ''));
+  const make = table === 'mbr' ? mbr(layout) : gpt(layout);
+  return `${[...parts, found(table, types), ...(overwrite ? [] : [KEEP]), make, 'reread'].join('\n')}\n`;
+}
+
+const IS_DISK = `case $(lsblk --nodeps --noheadings --output TYPE "$device") in
+disk | loop) ;;
+*) echo "$device is not a whole disk" >&2 && exit 1 ;;
+esac`;
+
+const REMOVE = `for part in $(lsblk --list --noheadings --paths --output NAME "$device"); do
+  [ "$part" = "$device" ] || wipefs --all "$part"
+done
+wipefs --all "$device"
+reread`;
+
+/** A disk that has as many partitions of these types is as it should be. */
+function found(table: 'mbr' | 'gpt', types: string[]): string {
+  const list =
+    table === 'mbr'
+      ? `sfdisk --dump "$device" 2>/dev/null | sed -n 's/.*type= *\\([0-9A-Za-z-]*\\).*/\\1/p'`
+      : `sgdisk --print "$device" 2>/dev/null | sed -n 's/^ *[0-9][0-9]* .* \\([0-9A-F]\\{4\\}\\) .*/\\1/p; s/^ *[0-9][0-9]* .* \\([0-9A-F]\\{4\\}\\)$/\\1/p' | sed 's/00$//'`;
+  const checks = types.map((type) => `  case \${1-none} in ${type === '' ? '?*' : quote(type)}) shift ;; *) return 1 ;; esac`);
+  return `as_wanted() {
+  # shellcheck disable=SC2046 # a type a word
+  set -- $(${list})
+  [ $# -eq ${types.length} ] || return 1
+${checks.join('\n')}
+}
+if as_wanted; then
+  echo "$device has these partitions already"
+  exit 0
+fi`;
+}
+
+const KEEP = `if [ "$(lsblk --list --noheadings "$device" | wc -l)" -gt 1 ] || [ -n "$(blkid -c /dev/null -o value -s TYPE "$device" || :)" ]; then
+  echo "$device is in use, and stays as it is without overwrite"
+  exit 0
+fi`;
+
+const SECTORS = 'sectors=$(($(blockdev --getsize64 "$device") / $(blockdev --getss "$device")))';
+
+/** The last partition takes what is left. Percentages may have a fraction, which sh can't multiply. */
+const size = (percent: number) => `$((sectors * ${Math.round(percent * 1000)} / 100000))`;
+
+function mbr(layout: Exclude<Layout, 'remove'>): string {
+  const lines = layout.map(({ size: percent, type = '83' }, index) =>
+    index === layout.length - 1 ? `,,${type}` : `,${size(percent)},${type}`,
+  );
+  return `${SECTORS}
+sfdisk --force "$device" <<END
+label: dos
+${lines.join('\n')}
+END`;
+}
+
+function gpt(layout: Exclude<Layout, 'remove'>): string {
+  const commands = layout.flatMap(({ size: percent, type }, index) => {
+    const end = index === layout.length - 1 ? '0' : `+${size(percent)}`;
+    const typed = type === undefined ? [] : [`sgdisk --typecode=${index + 1}:${quote(type.padEnd(4, '0'))} "$device"`];
+    return [`sgdisk --new="${index + 1}:0:${end}" "$device"`, ...typed];
+  });
+  return `command -v sgdisk >/dev/null 2>&1 || { echo "sgdisk is not installed on this host; install gdisk" >&2; exit 127; }
+${SECTORS}
+sgdisk --zap-all "$device"
+${commands.join('\n')}`;
+}
+
+export function fileSystemScript(wanted: FileSystem & { partition: string }): string {
+  const label = wanted.label ?? '';
+  const parts = [
+    'set -eu',
+    device(wanted.device),
+    `type=${quote(wanted.filesystem ?? '')}`,
+    `label=${quote(label)}`,
+    ...(wanted.partition.toLowerCase() === 'none' ? [] : ['value() { blkid -c /dev/null -o value -s "$1" "$2" || :; }', target(wanted)]),
+    wanted.cmd === undefined ? make(wanted) : command(wanted.cmd),
+  ];
+  return `${parts.join('\n')}\n`;
+}
+
+function target({ partition, overwrite, replace_fs: replace }: FileSystem & { partition: string }): string {
+  const where = partition.toLowerCase();
+  const same = `[ "$(value TYPE "$1")" = "$type" ]${where === 'any' ? '' : ' && [ "$(value LABEL "$1")" = "$label" ]'}`;
+  if (where === 'any' || where === 'auto') return choose(same, typeof replace === 'string' && where === 'any' ? replace : undefined);
+  return `device=$(for part in "\${device}${where}" "\${device}p${where}" "$device-part${where}"; do [ ! -b "$part" ] || { echo "$part"; break; }; done)
+if [ -z "$device" ]; then
+  echo "the disk has no partition ${where}" >&2
+  exit 1
+fi${overwrite === true ? '' : `\nset -- "$device"\nif ${same}; then\n  echo "$device has this file system already"\n  exit 0\nfi`}`;
+}
+
+/** The one that has the file system, else the first partition without any, else a disk without partitions and file system. */
+const choose = (same: string, replace: string | undefined) => `free='' used=no chosen=
+for part in $(lsblk --list --noheadings --paths --output NAME "$device"); do
+  set -- "$part"
+  if ${same}; then
+    echo "$part has this file system already"
+    exit 0
+  fi${replace === undefined ? '' : `\n  if [ -z "$chosen" ] && [ "$(value TYPE "$part")" = ${quote(replace)} ]; then chosen=$part; fi`}
+  if [ "$part" != "$device" ] || [ -n "$(value TYPE "$part")" ]; then
+    used=yes
+  fi
+  if [ -z "$free" ] && [ "$part" != "$device" ] && [ -z "$(value TYPE "$part")" ]; then
+    free=$part
+  fi
+done
+if [ -n "$chosen" ]; then
+  device=$chosen
+elif [ -n "$free" ]; then
+  device=$free
+elif [ "$used" = yes ]; then
+  echo "$device has no room for this file system, and stays as it is"
+  exit 0
+fi`;
+
+/** Tools that ask back about what they overwrite, and the option that keeps them from it. */
+const FORCE: [pattern: RegExp, option: string][] = [
+  [/ext/, '-F'],
+  [/^(?:btrfs|xfs|reiserfs|swap)$/, '-f'],
+];
+
+function make({ filesystem = '', overwrite, extra_opts: options = [] }: FileSystem): string {
+  const force = FORCE.find(([pattern]) => pattern.test(filesystem))?.[1] ?? '';
+  const extra = options.map((option) => ` ${quote(option)}`).join('');
+  const forced =
+    overwrite === true
+      ? `force=${force}`
+      : `force=\ncase $(lsblk --nodeps --noheadings --output TYPE "$device") in disk | loop) force=${force} ;; esac`;
+  return `tool=mkfs.$type
+command -v "$tool" >/dev/null 2>&1 || tool=mk$type
+if ! command -v "$tool" >/dev/null 2>&1; then
+  echo "neither mkfs.$type nor mk$type is installed on this host" >&2
+  exit 127
+fi
+${forced}
+"$tool" \${label:+-L "$label"} $force${extra} "$device"`;
+}
+
+/** `cmd` is a template of Python's %: its three names are the values here. */
+function command(given: string | string[]): string {
+  const filled = (word: string) => {
+    const pieces = word.split(/(%\((?:label|filesystem|device)\)s)/);
+    const value = (piece: string) => (piece.startsWith('%(l') ? '"$label"' : piece.startsWith('%(f') ? '"$type"' : '"$device"');
+    return pieces.map((piece, index) => (index % 2 === 1 ? value(piece) : piece.replaceAll('%%', '%')));
+  };
+  if (typeof given === 'string') return filled(given).join('');
+  return given
+    .map((word) =>
+      filled(word)
+        .map((piece, index) => (index % 2 === 1 || piece === '' ? piece : quote(piece)))
+        .join(''),
+    )
+    .join(' ');
+}

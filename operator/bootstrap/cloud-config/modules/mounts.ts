@@ -1,0 +1,84 @@
+import { z } from 'zod';
+import { defineModule, scriptStep } from '../module.ts';
+import { Float } from '../scalars.ts';
+import { line } from '../values.ts';
+import { mountsScript, type Mount, type Swap } from './mounts_script.ts';
+
+/** A field of /etc/fstab; it is one word there. */
+const field = z
+  .union([line, z.number().transform(String), z.instanceof(Float).transform(String), z.boolean().transform(String), z.null()], {
+    error: 'expected a text, a number or null',
+  })
+  .refine((value) => value === null || (value !== '' && !/\s/.test(value)), 'is empty or holds white space');
+
+const entry = z.array(field).min(1, 'is empty').max(6, 'has more than the six fields of /etc/fstab');
+
+const UNITS: Record<string, number> = { '': 1, B: 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
+const size = z
+  .union([z.number(), z.string()], { error: 'expected a number of bytes, such as 512M' })
+  .transform((value, context): number => {
+    const [, number = '', unit = ''] = /^(\d+(?:\.\d+)?)([BKMGT]?)B?$/.exec(String(value)) ?? [];
+    const factor = UNITS[unit];
+    if (number !== '' && factor !== undefined) return Math.floor(Number(number) * factor);
+    context.addIssue({ code: 'custom', message: 'is not a number of bytes, such as 512M' });
+    return z.NEVER;
+  });
+
+const path = line.refine((value) => /^\/[^\s]*$/.test(value), 'is not an absolute path without white space');
+
+const swap = z
+  .strictObject({
+    filename: path.optional(),
+    size: z.union([z.literal('auto'), size]).optional(),
+    maxsize: size.nullable().optional(),
+  })
+  .nullable();
+
+/** Names by which cloud-init asks a cloud for its disks; nobody answers here. */
+const CLOUD_DEVICE = /^(?:ami|root|swap|ephemeral\d*|ebs\d*)(?:\.\d+)?$/;
+
+/** Lines of /etc/fstab that are kept apart by a comment of their own, and mounted at once. */
+export const mounts = defineModule({
+  keys: {
+    mounts: z.array(entry).nullable(),
+    mount_default_fields: z.array(field).length(6, 'has not the six fields of /etc/fstab').nullable(),
+    swap,
+  },
+  plan({ mounts: entries, mount_default_fields: defaults, swap: file }, { note }) {
+    const filled = fill(entries ?? [], defaults ?? DEFAULTS);
+    const known = filled.filter(({ device, index }) => {
+      if (!CLOUD_DEVICE.test(device)) return true;
+      note('MountIgnored', ['mounts', index], 'names a disk as a cloud does; a host here has none of that name, and nothing is mounted');
+      return false;
+    });
+    const wanted = swapOf(file);
+    if (known.length === 0 && wanted === undefined) return [];
+    return [scriptStep('mounts', mountsScript(known, wanted))];
+  },
+});
+
+const DEFAULTS = [null, null, 'auto', null, '0', '2'];
+
+type Filled = Mount & { index: number };
+
+/** Missing fields from the defaults. An entry without a mount point takes back those before it of the same device. */
+function fill(entries: z.output<typeof entry>[], defaults: (string | null)[]): Filled[] {
+  const kept: Filled[] = [];
+  entries.forEach((fields, index) => {
+    const value = (at: number): string | undefined => fields[at] ?? defaults[at] ?? undefined;
+    const device = value(0) ?? 'None';
+    const point = value(1);
+    if (point === undefined) {
+      for (let at = kept.length - 1; at >= 0; at--) if (kept[at]?.device === device) kept.splice(at, 1);
+      return;
+    }
+    const [type = 'auto', options, frequency = '0', pass = '2'] = [value(2), value(3), value(4), value(5)];
+    kept.push({ index, device, point, type, options, frequency, pass });
+  });
+  return kept;
+}
+
+function swapOf(value: z.output<typeof swap> | undefined): Swap | undefined {
+  if (value === undefined || value === null || value.size === undefined || value.size === 0) return undefined;
+  return { file: value.filename ?? '/swap.img', size: value.size, maxsize: value.maxsize ?? undefined };
+}
