@@ -78,6 +78,8 @@ export class ApiProxy {
         return;
       }
       answer.writeHead(reply.statusCode ?? 502, reply.headers);
+      // A watch is answered before it has anything to tell.
+      answer.flushHeaders();
       reply.pipe(answer);
       reply.on('error', () => answer.destroy());
     });

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { ApiClient } from './client.ts';
 import { Informer, type InformerOptions } from './informer.ts';
 import { FakeApiServer } from './testing/api-server.ts';
@@ -162,6 +163,26 @@ describe('goes on', () => {
     const list = server.seen('GET', isList);
     server.endWatches({ status: 410, reason: 'Gone' });
     await list;
+  });
+
+  test('after 410 at once, however long the server was not there before', async () => {
+    const retry = { base: 1, max: 5 };
+    server.fail({ path: isWatch, status: 503, times: 5 });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    server.fail({ path: isWatch, status: 410, reason: 'Expired', wait: promise });
+    run({ retry });
+    for (let i = 0; i < 6; i++) await server.seen('GET', isWatch);
+    Object.assign(retry, { base: 3_600_000, max: 3_600_000 });
+    const list = server.seen('GET', isList);
+    resolve();
+    await list;
+  });
+
+  test('after 410 on every new list only after a pause', async () => {
+    server.fail({ path: isWatch, status: 410, reason: 'Expired', times: 1000 });
+    run({ retry: { base: 3_600_000, max: 3_600_000 } });
+    while (log.at('warn').length === 0) await setImmediate();
+    expect(asked(isList)).toBe(2);
   });
 
   test('after 410 within the pages of a list', async () => {

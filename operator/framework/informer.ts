@@ -41,6 +41,8 @@ export class Informer<T extends KubernetesObject> implements Cache<T> {
   /** Where the next watch starts; undefined: a list is due. */
   #version: string | undefined;
   #failures = 0;
+  /** Lists in a row whose version was too old for a watch at once. */
+  #staleLists = 0;
 
   constructor(options: InformerOptions<T>) {
     this.#options = options;
@@ -118,6 +120,7 @@ export class Informer<T extends KubernetesObject> implements Cache<T> {
       throw new ApiError(0, 'ShortWatch', 'the API server ended the watch at once');
     }
     this.#failures = 0;
+    this.#staleLists = 0;
   }
 
   #take({ type, object }: WatchEvent<T>): void {
@@ -136,19 +139,27 @@ export class Informer<T extends KubernetesObject> implements Cache<T> {
         throw statusError(object);
     }
     this.#version = object.metadata.resourceVersion;
+    this.#staleLists = 0;
   }
 
-  /** Decides where to go on and waits before it. The first 410 after a success is the ordinary course: it waits for nothing. */
+  /**
+   * Decides where to go on and waits before it. A 410 is the answer of a server that is there again, whatever failed before it: the new
+   * list waits for nothing, unless the last one was of no use either.
+   */
   async #recover(error: unknown, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     const expired = error instanceof ApiError && (error.status === 410 || error.reason === 'Expired' || error.reason === 'Gone');
-    if (expired) this.#version = undefined;
+    const atOnce = expired && this.#staleLists === 0;
+    if (expired) {
+      this.#version = undefined;
+      this.#staleLists++;
+    }
     const fields = { error, from: this.#version ?? 'a new list' };
     // One cut connection is nothing to wake people for, nor is a version that became too old.
-    const ordinary = this.#failures === 0 && (expired || (error instanceof ApiError && error.status === 0));
+    const ordinary = atOnce || (this.#failures === 0 && error instanceof ApiError && error.status === 0);
     if (ordinary) this.#log.debug('list or watch broke off; going on', fields);
     else this.#log.warn('list or watch failed', { ...fields, failures: this.#failures + 1 });
-    const full = expired && this.#failures === 0 ? 0 : Math.min(this.#retry.base * 2 ** this.#failures, this.#retry.max);
+    const full = atOnce ? 0 : Math.min(this.#retry.base * 2 ** Math.max(this.#failures, this.#staleLists), this.#retry.max);
     this.#failures++;
     if (this.#failures >= FAILING) this.#options.onFailing?.(error);
     const asked = error instanceof ApiError ? (error.retryAfter ?? 0) : 0;
