@@ -66,9 +66,17 @@ export interface Finding {
   reason: string;
   /** Path of the key in the data, such as `users[0].ssh_import_id`. */
   path: string;
-  /** Line in the (decoded and rendered) data, from 1. */
+  /** Line in the (decoded and rendered) data, from 1; in that of the part, if there is one. */
   line?: number;
+  /** Name of the part, of data that has several. */
+  part?: string;
   message: string;
+}
+
+/** A finding for people: `runcmd[0] (part-002, line 3): …`. */
+export function sentenceOf({ path, line, part, message }: Finding): string {
+  const place = [part, line === undefined ? undefined : `line ${line}`].filter((word) => word !== undefined && word !== '').join(', ');
+  return `${[path, place && `(${place})`].filter((word) => word !== '').join(' ')}: ${message}`;
 }
 
 /** Values that the data's Jinja template may name: cloud-init's standardised instance data. */
@@ -84,7 +92,7 @@ export type BootstrapDataErrorReason =
   | 'BootstrapDataBinary'
   | 'BootstrapDataTooLarge'
   | 'BootstrapDataInvalid' // not YAML, template error, wrong type of a value
-  | 'BootstrapFormatUnsupported' // powershell, ignition until it is built, an unknown `format`
+  | 'BootstrapFormatUnsupported' // powershell, ignition until it is built, an unknown `format` or type of a part
   | 'BootstrapKeyUnsupported'; // a key that can't be honoured
 
 /** The data can't be honoured; terminal. `message` names path and line, and holds no content of the data. */

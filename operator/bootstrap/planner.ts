@@ -1,8 +1,11 @@
+import { invalid, parseYaml } from './cloud-config/parse.ts';
+import { mergeDocuments, type Mergeable } from './cloud-config/merge.ts';
 import { planCloudConfig } from './cloud-config/planner.ts';
-import { readDocument } from './format.ts';
+import type { Located } from './cloud-config/located.ts';
+import { readText } from './format.ts';
+import { naming, type Part, partsOf } from './parts/parts.ts';
+import { beside, findingsOf, planBoothook } from './parts/scripts.ts';
 import { BootstrapDataError, type BootstrapData, type Finding, type InstanceData, type Plan, type Step } from './plan.ts';
-import { planScript } from './script.ts';
-import { renderTemplate } from './template.ts';
 
 /** The file that a bootstrap provider's last command writes (Cluster API contract). */
 export const SENTINEL = '/run/cluster-api/bootstrap-success.complete';
@@ -14,7 +17,7 @@ export const SENTINEL = '/run/cluster-api/bootstrap-success.complete';
  */
 export function planBootstrap(data: BootstrapData, instance: InstanceData): Plan {
   try {
-    const { steps, findings } = plan(data, instance);
+    const { steps, findings } = plan(partsOf(readText(data), instance), instance);
     return { steps, expectsSentinel: steps.some(mentionsSentinel), findings };
   } catch (cause) {
     if (cause instanceof BootstrapDataError) throw cause;
@@ -24,22 +27,32 @@ export function planBootstrap(data: BootstrapData, instance: InstanceData): Plan
   }
 }
 
-function plan(data: BootstrapData, instance: InstanceData): { steps: Step[]; findings: Finding[] } {
-  const document = readDocument(data);
-  const { text, findings } = document.template ? renderTemplate(document.text, instance) : { text: document.text, findings: [] };
-  if (document.kind === 'script') return { steps: [planScript(text)], findings };
-  if (!document.hasHeader) findings.push(noHeader);
-  // An empty line stands for the template's header, so that lines are counted as in the data.
-  const planned = planCloudConfig(document.template ? `\n${text}` : text, instance);
-  return { steps: planned.steps, findings: [...findings, ...planned.findings] };
+function plan(parts: Part[], instance: InstanceData): { steps: Step[]; findings: Finding[] } {
+  const boothooks = parts.filter(({ kind }) => kind === 'boothook').map((part) => planBoothook(part, instance));
+  const { document, findings } = merged(parts.filter(({ kind }) => kind === 'cloud-config'));
+  if (document === undefined && parts.every(({ kind }) => kind === 'cloud-config')) {
+    throw new BootstrapDataError('BootstrapDataEmpty', 'the cloud-config document holds no key');
+  }
+  const planned = planCloudConfig(document, instance, (runcmd) => beside(runcmd, parts));
+  return {
+    steps: [...boothooks, ...planned.steps],
+    findings: [...parts.flatMap((part) => part.findings), ...findingsOf(parts), ...findings, ...planned.findings],
+  };
 }
 
-const noHeader: Finding = {
-  reason: 'HeaderMissing',
-  path: '',
-  line: 1,
-  message: 'the data does not begin with #cloud-config; it is taken as cloud-config, cloud-init itself would pass over it',
-};
+/** The cloud-config parts as one document; undefined where they hold nothing. */
+function merged(parts: Part[]): { document: Located | undefined; findings: Finding[] } {
+  const documents = parts.map(({ name, text, mergeType }) => naming(name, () => ({ ...parseYaml(text, name), mergeType })));
+  const full = documents.filter((document): document is typeof document & Mergeable => document.root !== undefined);
+  for (const { root } of full)
+    if (!isMap(root)) throw invalid(root.line, 'a cloud-config document is a map of keys at its top level, this one is not', root.part);
+  return {
+    document: full.length === 0 ? undefined : mergeDocuments(full),
+    findings: documents.flatMap(({ findings }) => findings),
+  };
+}
+
+const isMap = ({ value, children }: Located): boolean => children !== undefined && !Array.isArray(value);
 
 function mentionsSentinel(step: Step): boolean {
   if (step.kind === 'file') return Buffer.from(step.content).includes(SENTINEL);

@@ -1,8 +1,10 @@
 import { BootstrapDataError } from '../plan.ts';
+import { placeOf } from './located.ts';
 import { parseYaml } from './parse.ts';
 import { Float } from './scalars.ts';
 
-const value = (text: string) => parseYaml(text).value?.['a'];
+const root = (text: string) => parseYaml(text).root?.value as Record<string, unknown> | undefined;
+const value = (text: string) => root(text)?.['a'];
 function message(text: string): string {
   try {
     parseYaml(text);
@@ -54,14 +56,16 @@ test('merge keys: own keys win, then the first map', () => {
 
 test('lines of keys, items and of what is missing', () => {
   const document = parseYaml('#\na:\n  - b: 1\n    c: |\n      text\n  - d\nx: &x {y: 1}\nz:\n  - *x\n');
-  expect([['a'], ['a', 0], ['a', 0, 'c'], ['a', 1], ['a', 0, 'nothing'], ['z', 0], []].map((path) => document.line(path))).toEqual([
-    2, 3, 4, 6, 3, 9, 2,
-  ]);
+  expect(
+    [['a'], ['a', 0], ['a', 0, 'c'], ['a', 1], ['a', 0, 'nothing'], ['z', 0], []].map(
+      (path) => document.root && placeOf(document.root, path).line,
+    ),
+  ).toEqual([2, 3, 4, 6, 3, 9, 2]);
 });
 
 test('duplicate keys: the last counts, at every depth, and is told', () => {
   const document = parseYaml('a:\n  b: 1\n  b: 2\na: {b: 3}\n');
-  expect(document.value).toEqual({ a: { b: 3 } });
+  expect(document.root?.value).toEqual({ a: { b: 3 } });
   expect(document.findings.map(({ path, line }) => [path, line])).toEqual([
     ['a.b', 3],
     ['a', 4],
@@ -87,7 +91,7 @@ test('aliases cannot multiply a small document', () => {
 });
 
 test('__proto__ is a key like any other', () => {
-  const parsed = parseYaml('__proto__: {polluted: yes}\n').value ?? {};
+  const parsed = root('__proto__: {polluted: yes}\n') ?? {};
   expect(Object.keys(parsed)).toEqual(['__proto__']);
   expect(({} as Record<string, unknown>)['polluted']).toBeUndefined();
 });

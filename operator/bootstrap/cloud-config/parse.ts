@@ -12,8 +12,9 @@ import {
   type YAMLSeq,
 } from 'yaml';
 import { BootstrapDataError, type Finding } from '../plan.ts';
+import { listOf, type Located, mapOf } from './located.ts';
 import { formatPath, type Path } from './path.ts';
-import { Float, resolvePlain } from './scalars.ts';
+import { resolvePlain } from './scalars.ts';
 
 /** Levels of lists and maps within each other. */
 const MAX_DEPTH = 64;
@@ -24,9 +25,7 @@ const CORE = 'tag:yaml.org,2002:';
 /** A parsed document: plain values, and where in the text they stand. */
 export interface YamlDocument {
   /** undefined: the document is empty. */
-  value: Record<string, unknown> | undefined;
-  /** Line of a value, or of what holds it where it doesn't exist. */
-  line(path: Path): number;
+  root: Located | undefined;
   /** DuplicateKey. */
   findings: Finding[];
 }
@@ -34,9 +33,10 @@ export interface YamlDocument {
 /**
  * Reads YAML 1.1 with the meaning that PyYAML's safe loader gives it: of a key that is given twice the last one counts (and is
  * a finding), `<<` merges maps.
+ * @param part name of the document among several, for places
  * @throws BootstrapDataError BootstrapDataInvalid that names the line and holds nothing of the text
  */
-export function parseYaml(text: string): YamlDocument {
+export function parseYaml(text: string, part = ''): YamlDocument {
   const counter = new LineCounter();
   // The failsafe schema leaves every scalar a string; what it means is decided by resolvePlain.
   const document = parseDocument(text, {
@@ -53,46 +53,23 @@ export function parseYaml(text: string): YamlDocument {
     const what = error.code === 'MULTIPLE_DOCS' ? 'a second document begins' : error.code.toLowerCase().replaceAll('_', ' ');
     throw invalid(lineAt(error.pos[0]), `is not valid YAML (${what})`);
   }
-  const converter = new Converter(lineAt);
-  const root = document.contents === null ? { value: null, line: 1 } : converter.convert(document.contents, []);
-  const { value } = root;
-  if (value !== null && (typeof value !== 'object' || Array.isArray(value) || value instanceof Uint8Array || value instanceof Float)) {
-    throw invalid(1, 'a cloud-config document is a map of keys at its top level, this one is not');
-  }
-  return {
-    value: (value ?? undefined) as Record<string, unknown> | undefined,
-    line: (path) => lineOf(root, path),
-    findings: converter.findings,
-  };
-}
-
-/** A value with the lines of all that it holds. */
-interface Located {
-  value: unknown;
-  line: number;
-  children?: Map<string | number, Located>;
-}
-
-function lineOf(root: Located, path: Path): number {
-  let place = root;
-  for (const part of path) {
-    const child = place.children?.get(part);
-    if (child === undefined) break;
-    place = child;
-  }
-  return place.line;
+  const converter = new Converter(lineAt, part);
+  const root = document.contents === null ? { value: null, line: 1, part } : converter.convert(document.contents, []);
+  return { root: root.value === null ? undefined : root, findings: converter.findings };
 }
 
 class Converter {
   readonly findings: Finding[] = [];
   readonly #anchors = new Map<string, Node>();
   readonly #lineAt: (offset: number) => number;
+  readonly #part: string;
   #values = 0;
   /** Depth of aliases; inside of one all anchors are already known. */
   #aliases = 0;
 
-  constructor(lineAt: (offset: number) => number) {
+  constructor(lineAt: (offset: number) => number, part: string) {
     this.#lineAt = lineAt;
+    this.#part = part;
   }
 
   convert(node: Node, path: Path): Located {
@@ -103,7 +80,7 @@ class Converter {
     if (node.anchor !== undefined && this.#aliases === 0) this.#anchors.set(node.anchor, node);
     if (isMap(node)) return this.#map(node, path);
     if (isSeq(node)) return this.#list(node, path);
-    return { value: this.#scalar(node), line };
+    return { value: this.#scalar(node), line, part: this.#part };
   }
 
   #alias(node: Alias, path: Path): Located {
@@ -126,7 +103,7 @@ class Converter {
   #list(node: YAMLSeq, path: Path): Located {
     this.#checkTag(node, 'seq');
     const items = node.items.map((item, index) => this.convert(item as Node, [...path, index]));
-    return { value: items.map((item) => item.value), line: this.#lineOf(node), children: new Map(items.entries()) };
+    return listOf(items, { line: this.#lineOf(node), part: this.#part });
   }
 
   #map(node: YAMLMap, path: Path): Located {
@@ -146,13 +123,13 @@ class Converter {
       const lines = occurrences.get(name);
       if (lines === undefined) occurrences.set(name, [line]);
       else lines.push(line);
-      const located = value === null ? { value: null, line } : this.convert(value, [...path, name]);
+      const located = value === null ? { value: null, line, part: this.#part } : this.convert(value, [...path, name]);
       // A key's own line says more than that of the block below it.
       own.set(name, { ...located, line });
     }
     for (const [name, lines] of occurrences) if (lines.length > 1) this.#duplicate([...path, name], lines);
     const children = new Map<string | number, Located>([...merged.reverse().flatMap((map) => [...map]), ...own]);
-    return { value: plainObject(children), line: this.#lineOf(node), children };
+    return mapOf(children, { line: this.#lineOf(node), part: this.#part });
   }
 
   /** `<<: *a` or `<<: [*a, *b]`; of several the first that has a key gives it. */
@@ -193,6 +170,7 @@ class Converter {
       reason: 'DuplicateKey',
       path: formatPath(path),
       line: lines.at(-1) ?? 1,
+      ...(this.#part !== '' && { part: this.#part }),
       message: `given ${lines.length} times (lines ${where}); as in cloud-init only the last one counts, what the others hold is not carried out`,
     });
   }
@@ -202,15 +180,7 @@ class Converter {
   }
 }
 
-/** An object in which `__proto__` is a key like any other. */
-function plainObject(children: Map<string | number, Located>): Record<string, unknown> {
-  const object: Record<string, unknown> = {};
-  for (const [name, { value }] of children) {
-    Object.defineProperty(object, name, { value, writable: true, enumerable: true, configurable: true });
-  }
-  return object;
-}
-
-function invalid(line: number, what: string): BootstrapDataError {
-  return new BootstrapDataError('BootstrapDataInvalid', `line ${line}: ${what}`);
+/** @param part where the document's name is not said by who reads it */
+export function invalid(line: number, what: string, part = ''): BootstrapDataError {
+  return new BootstrapDataError('BootstrapDataInvalid', `${part === '' ? '' : `${part}, `}line ${line}: ${what}`);
 }

@@ -1,9 +1,10 @@
 import type { z } from 'zod';
-import { BootstrapDataError, type BootstrapDataErrorReason, type Finding, type InstanceData, type Step } from '../plan.ts';
+import { BootstrapDataError, type BootstrapDataErrorReason, type Finding, type InstanceData, sentenceOf, type Step } from '../plan.ts';
+import { type Located, placeOf } from './located.ts';
 import type { Context } from './module.ts';
 import { MODULES, WITHOUT_EFFECT } from './modules/index.ts';
 import { REFUSED } from './modules/refused.ts';
-import { parseYaml, type YamlDocument } from './parse.ts';
+import { runcmd } from './modules/runcmd.ts';
 import { formatPath, type Path } from './path.ts';
 
 /** Problems named in one message; a document with more has most likely one cause. */
@@ -11,26 +12,41 @@ const MAX_NAMED = 30;
 
 /**
  * The steps of a #cloud-config document, in the order in which cloud-init's modules run.
+ * @param document its top-level map; undefined: there is none
+ * @param beside adds what runs before and after the commands of runcmd
  * @throws BootstrapDataError that names every problem of the document with its path and line
  */
-export function planCloudConfig(text: string, instance: InstanceData): { steps: Step[]; findings: Finding[] } {
-  const document = parseYaml(text);
-  if (document.value === undefined) throw new BootstrapDataError('BootstrapDataEmpty', 'the cloud-config document holds no key');
-  const { values, problems } = validate(document.value);
-  const findings = [...document.findings];
-  const context: Context = {
-    instance,
-    note: (reason, path, message) => findings.push({ reason, path: formatPath(path), line: document.line(path), message }),
-  };
-  if (problems.length > 0) throw refusal(problems, document, findings);
-  for (const key of Object.keys(document.value)) {
+export function planCloudConfig(
+  document: Located | undefined,
+  instance: InstanceData,
+  beside: (runcmd: Step[]) => Step[] = (steps) => steps,
+): { steps: Step[]; findings: Finding[] } {
+  const keys = (document?.value ?? {}) as Record<string, unknown>;
+  const { values, problems } = validate(keys);
+  const findings: Finding[] = [];
+  const finding = (reason: string, path: Path, message: string): Finding => ({
+    reason,
+    path: formatPath(path),
+    ...where(document, path),
+    message,
+  });
+  if (problems.length > 0) throw refusal(problems.map(({ reason, path, message }) => finding(reason, path, message)));
+  const context: Context = { instance, note: (...words) => findings.push(finding(...words)) };
+  for (const key of Object.keys(keys)) {
     const why = WITHOUT_EFFECT.get(key);
     if (why !== undefined) context.note('KeyWithoutEffect', [key], `not carried out: ${why}`);
   }
-  const steps = MODULES.filter((module) => Object.keys(module.keys).some((key) => key in values)).flatMap((module) =>
-    module.plan(values, context),
-  );
+  const steps = MODULES.flatMap((module) => {
+    const own = Object.keys(module.keys).some((key) => key in values) ? module.plan(values, context) : [];
+    return module === runcmd ? beside(own) : own;
+  });
   return { steps, findings };
+}
+
+function where(document: Located | undefined, path: Path): Pick<Finding, 'line' | 'part'> {
+  if (document === undefined) return {};
+  const { line, part } = placeOf(document, path);
+  return { line, ...(part !== '' && { part }) };
 }
 
 interface Problem {
@@ -70,12 +86,12 @@ function problemsOf(issue: z.core.$ZodIssue, above: Path): Problem[] {
   return [{ reason: given ?? 'BootstrapDataInvalid', path, message }];
 }
 
-function refusal(problems: Problem[], document: YamlDocument, findings: Finding[]): BootstrapDataError {
-  const located = problems.map((problem) => ({ ...problem, path: formatPath(problem.path), line: document.line(problem.path) }));
-  located.sort((a, b) => a.line - b.line);
+function refusal(problems: Finding[]): BootstrapDataError {
+  problems.sort((a, b) => (a.part ?? '').localeCompare(b.part ?? '') || (a.line ?? 0) - (b.line ?? 0));
   // A document that is wrong has to be corrected before anything else of it can be honoured.
-  const reason = located.find((problem) => problem.reason !== 'BootstrapKeyUnsupported')?.reason ?? 'BootstrapKeyUnsupported';
-  const named = located.slice(0, MAX_NAMED).map(({ path, line, message }) => `${path} (line ${line}): ${message}`);
-  if (located.length > MAX_NAMED) named.push(`and ${located.length - MAX_NAMED} more`);
-  return new BootstrapDataError(reason, `the bootstrap data cannot be carried out: ${named.join('; ')}`, [...located, ...findings]);
+  const reason = (problems.find((problem) => problem.reason !== 'BootstrapKeyUnsupported')?.reason ??
+    'BootstrapKeyUnsupported') as BootstrapDataErrorReason;
+  const named = problems.slice(0, MAX_NAMED).map(sentenceOf);
+  if (problems.length > MAX_NAMED) named.push(`and ${problems.length - MAX_NAMED} more`);
+  return new BootstrapDataError(reason, `the bootstrap data cannot be carried out: ${named.join('; ')}`, problems);
 }

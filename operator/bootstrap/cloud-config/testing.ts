@@ -1,11 +1,12 @@
 import type { CommandStep, FileStep, InstanceData, Step } from '../plan.ts';
+import { parseYaml } from './parse.ts';
 import { planCloudConfig } from './planner.ts';
 
 /** What tests of modules plan for. */
 export const INSTANCE: InstanceData = { hostname: 'node-1', instanceID: 'i-1' };
 
 export function planOf(yaml: string): { steps: Step[]; findings: string[] } {
-  const { steps, findings } = planCloudConfig(yaml, INSTANCE);
+  const { steps, findings } = planCloudConfig(parseYaml(yaml).root, INSTANCE);
   return { steps, findings: findings.map(({ reason, path }) => `${reason} ${path}`) };
 }
 

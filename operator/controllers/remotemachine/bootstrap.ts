@@ -3,7 +3,7 @@ import { CONDITION, REASON, type Reason } from '../../../apis/infrastructure/con
 import { DEFAULT_USER } from '../../../apis/infrastructure/connection.ts';
 import { ANNOTATION, REQUEST } from '../../../apis/infrastructure/group.ts';
 import type { HostFacts } from '../../../apis/infrastructure/status.ts';
-import type { Finding } from '../../bootstrap/plan.ts';
+import { type Finding, sentenceOf } from '../../bootstrap/plan.ts';
 import type { TaskState } from '../../framework/background.ts';
 import type { Result } from '../../framework/types.ts';
 import type { SettleOptions } from '../../pool/allocator.ts';
@@ -152,7 +152,7 @@ export class Bootstrap {
 
   #announce(scope: MachineScope, findings: Finding[]): void {
     for (const finding of findings)
-      this.#deps.events.event(scope.machine, 'Warning', finding.reason, CONDITION.BootstrapExecSucceeded, sentence(finding));
+      this.#deps.events.event(scope.machine, 'Warning', finding.reason, CONDITION.BootstrapExecSucceeded, sentenceOf(finding));
   }
 
   async #observe(scope: MachineScope, runID: string, state: TaskState<Progress, HostOutcome>): Promise<Result | undefined> {
@@ -315,9 +315,7 @@ function bootstrapStatus(
   };
 }
 
-const sentence = ({ path, line, message }: Finding): string => `${line === undefined ? path : `${path} (line ${line})`}: ${message}`;
-
-const beware = (findings: Finding[]): string => (findings.length === 0 ? '' : `. Its data: ${findings.map(sentence).join('; ')}`);
+const beware = (findings: Finding[]): string => (findings.length === 0 ? '' : `. Its data: ${findings.map(sentenceOf).join('; ')}`);
 
 /** Undefined: a person or the bootstrap provider took it away. */
 async function ifThere<T>(read: Promise<T>): Promise<T | undefined> {

@@ -62,6 +62,4 @@ export const WITHOUT_EFFECT = new Map([
   ['ssh_publish_hostkeys', "host keys are not published; the operator reads the host's own"],
   ['allow_public_ssh_keys', 'there is no cloud that would have keys'],
   ['manual_cache_clean', 'it is about the cache of cloud-init'],
-  ['merge_how', 'there is one document, nothing to merge it with'],
-  ['merge_type', 'there is one document, nothing to merge it with'],
 ]);
