@@ -1,4 +1,4 @@
-/** Bundles the manager: one file and the shell programs that it sends to hosts. */
+/** Bundles the manager: one file, one for its threads, and the shell programs that it sends to hosts. */
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build, type Metafile, type Plugin } from 'esbuild';
@@ -34,8 +34,8 @@ const withoutApis: Plugin = {
 export async function bundle(folder: string, plugins: Plugin[] = []): Promise<void> {
   await mkdir(folder, { recursive: true });
   const { metafile } = await build({
-    entryPoints: [join(root, 'operator/main.ts')],
-    outfile: join(folder, 'manager.js'),
+    entryPoints: { manager: join(root, 'operator/main.ts'), worker: join(root, 'operator/worker.ts') },
+    outdir: folder,
     bundle: true,
     platform: 'node',
     target: 'node24',

@@ -30,8 +30,10 @@ import { RemoteOperator } from './framework/operator.ts';
 import type { Logger, Reconciler, Request, Resource } from './framework/types.ts';
 import { Allocator } from './pool/allocator.ts';
 import { ENTRY_INDEXES, MACHINE_INDEXES } from './pool/indexes.ts';
+import { decryptIn, plannerIn, startDecrypting, startPlanning } from './reading.ts';
 import { Executor, type Progress } from './runner/execution.ts';
 import { createRunner } from './runner/runner.ts';
+import { KeyRing } from './ssh/key-ring.ts';
 import { SSHDialer } from './ssh/dialer.ts';
 import { workloadConnector } from './workload.ts';
 
@@ -116,8 +118,10 @@ function createWork({ client, log, flags }: Foundation) {
     },
   });
   const { sshConnectTimeout: timeout, sshLegacyAlgorithms: legacyAlgorithms } = flags;
-  const executor = new Executor(new SSHDialer(), createRunner, { timeout, keepalive: KEEPALIVE, legacyAlgorithms });
-  return { queues, tasks, executor, nodes: new WorkloadNodes(client, workloadConnector(VERSION, log), log) };
+  const dialer = new SSHDialer(new KeyRing(decryptIn(startDecrypting())));
+  const executor = new Executor(dialer, createRunner, { timeout, keepalive: KEEPALIVE, legacyAlgorithms });
+  const planner = plannerIn(startPlanning());
+  return { queues, tasks, executor, planner, nodes: new WorkloadNodes(client, workloadConnector(VERSION, log), log) };
 }
 
 type Caches = ReturnType<typeof createCaches>;
@@ -127,7 +131,7 @@ type Work = ReturnType<typeof createWork>;
 function createControllers(
   foundation: Foundation,
   caches: Caches,
-  { queues, tasks, executor, nodes }: Work,
+  { queues, tasks, executor, planner, nodes }: Work,
   events: EventSink,
 ): Controller[] {
   const { client, log, flags, metrics, resources } = foundation;
@@ -139,6 +143,7 @@ function createControllers(
     ...common,
     owners,
     ownerResource: resources.owners,
+    planner,
     nodes,
     settings: { ...flags, watchFilter },
     log,

@@ -1,5 +1,5 @@
 /**
- * The operator held against the real cloud-init: each document of e2e/corpus/cloud-config, and a few made at random, on two fresh hosts,
+ * The operator held against the real cloud-init: each document of e2e/corpus/cloud-config and multi-part, and a few made at random, on two fresh hosts,
  * one of them by Debian's cloud-init, the other by the operator's planner and runner over SSH, without API objects for the mass of them;
  * then everything that the two hosts have is compared. Two documents go through the whole operator.
  *
@@ -7,17 +7,19 @@
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { cloudInitImage } from '../env/cloud-init.ts';
 import { createHost, type Host } from '../env/hosts.ts';
 import { type Applied, applyByOperator } from '../fixtures/cloud-init/apply.ts';
 import { compare, type Pair } from '../fixtures/cloud-init/compare.ts';
 import { DIFFERENCES } from '../fixtures/cloud-init/differences.ts';
 import { randomDocuments } from '../fixtures/cloud-init/documents.ts';
+import { mergedByCloudInit, mergedByOperator, randomMerges } from '../fixtures/cloud-init/merging.ts';
 import { Objects } from '../fixtures/objects.ts';
 import { Reports } from '../fixtures/reports.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
 
-const CORPUS = join(import.meta.dirname, '../corpus/cloud-config');
+const CORPUS = join(import.meta.dirname, '../corpus');
 const { DOCUMENT = '', GENERATED = '4', SEED = String(Date.now() % 1_000_000) } = process.env;
 /** Pairs of hosts side by side. */
 const LANES = 2;
@@ -29,9 +31,10 @@ let objects: Objects;
 let reports: Reports;
 
 const corpus = new Map(
-  readdirSync(CORPUS)
-    .filter((name) => name.includes(DOCUMENT))
-    .map((name) => [name, readFileSync(join(CORPUS, name), 'utf8')]),
+  ['cloud-config', 'multi-part']
+    .flatMap((folder) => readdirSync(join(CORPUS, folder)).map((name): [string, string] => [name, join(CORPUS, folder, name)]))
+    .filter(([name]) => name.includes(DOCUMENT))
+    .map(([name, file]) => [name, readFileSync(file, 'utf8')]),
 );
 /** For the log of the run; Jest would add where it was called. */
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -97,6 +100,19 @@ test('documents made at random', async () => {
   const documents = randomDocuments(Number(GENERATED), Number(SEED));
   print(`SEED=${SEED} GENERATED=${GENERATED} makes these documents again`);
   await compareAll(new Map(documents.map((document, index) => [`document ${index} of seed ${SEED}`, document])));
+});
+
+test('documents are merged as cloud-init’s own handler merges them', async () => {
+  const [{ cloudInit: host }] = lanes as [Pair];
+  const merges = randomMerges(1000, Number(SEED));
+  const theirs = await mergedByCloudInit(host, merges);
+  const wrong = merges.flatMap((documents, index) => {
+    const ours = mergedByOperator(documents);
+    return isDeepStrictEqual(ours, theirs[index]) ? [] : [{ documents, ours, theirs: theirs[index] }];
+  });
+  expect(wrong.slice(0, 3)).toEqual([]);
+  // Both refuse some; mostly they merge.
+  expect(theirs.filter((merged) => merged !== null).length).toBeGreaterThan(merges.length / 2);
 });
 
 test('documents by the whole operator, from a Machine and its bootstrap Secret', async () => {

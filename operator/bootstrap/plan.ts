@@ -113,3 +113,6 @@ export interface BootstrapData {
   /** Secret key `format`; not set means cloud-config unless the header says otherwise. */
   format?: string;
 }
+
+/** The plan for a host, read somewhere. @throws BootstrapDataError */
+export type Planner = (data: BootstrapData, instance: InstanceData) => Promise<Plan>;

@@ -49,7 +49,7 @@ function host(verbs: object | ((signal: AbortSignal) => object) = {}): { executo
 const request = (committed: Promise<void>): BootstrapRequest => ({
   claimant: { runID: 'r', machine: { namespace: 'n', name: 'm', uid: 'u' } },
   cleanup: undefined,
-  plan: () => ({ steps: [] }) as unknown as ReturnType<NonNullable<BootstrapRequest['plan']>>,
+  plan: () => Promise.resolve({ steps: [], expectsSentinel: false, findings: [] }),
   options: { commandsAsScript: false, workingDir: '/' },
   begun: false,
   timeout: 1_000,

@@ -41,7 +41,7 @@ export interface BootstrapRequest {
   claimant: Claimant;
   cleanup: CleanupPlan | undefined;
   /** The plan for a host with these facts. Undefined: a run that was started before is followed, a new one can't be started. */
-  plan: ((facts: HostFacts) => Plan) | undefined;
+  plan: ((facts: HostFacts) => Promise<Plan>) | undefined;
   /** The run has had its host before: it is looked for there, and never claims it anew. */
   begun: boolean;
   /** See ClaimOptions. */

@@ -12,7 +12,8 @@ import { expectationOf, hostKeyAlgorithms, hostKeyFromBuffer, matchHostKey, mayH
 import type { Expectation } from './host-keys.ts';
 import { destroyStreams } from './link.ts';
 import type { Link } from './link.ts';
-import { parsePrivateKey, withoutSHA1 } from './private-key.ts';
+import { KeyRing } from './key-ring.ts';
+import { withoutSHA1 } from './private-key.ts';
 import type { PrivateKey } from './private-key.ts';
 import { SSHError } from './types.ts';
 import type { ConnectOptions, Connection, Dialer, Hop, HostKey, Target } from './types.ts';
@@ -22,19 +23,31 @@ const ADDRESS_TIMEOUT = 3000;
 
 /** Connects through the bastions, the outermost first, each hop with its own user, key, host key policy and time. */
 export class SSHDialer implements Dialer {
+  readonly #keys: KeyRing;
+
+  constructor(keys = new KeyRing()) {
+    this.#keys = keys;
+  }
+
   /**
    * Rejects with SSHError, or with the signal's reason when it aborts. Whatever was opened by then is closed before.
    */
   async connect(target: Target, options: ConnectOptions): Promise<Connection> {
     const links: Link[] = [];
     try {
-      for (const bastion of target.bastions) links.push(await new HopConnector(bastion, links.at(-1), true, options).connect());
-      const host = await new HopConnector(target, links.at(-1), false, options).connect();
+      for (const bastion of target.bastions) links.push(await this.#hop(bastion, links.at(-1), true, options));
+      const host = await this.#hop(target, links.at(-1), false, options);
       return new SSHConnection([...links, host], host);
     } catch (error) {
       await destroyStreams(links.map((link) => link.stream));
       throw error;
     }
+  }
+
+  async #hop(hop: Hop, via: Link | undefined, isBastion: boolean, options: ConnectOptions): Promise<Link> {
+    const key = await this.#keys.read(hop.privateKey, hop.passphrase, hopName(hop));
+    options.signal.throwIfAborted();
+    return new HopConnector(hop, key, via, isBastion, options).connect();
   }
 }
 
@@ -49,12 +62,11 @@ class HopConnector {
   readonly #offer: AlgorithmOffer;
   readonly #progress: Progress;
 
-  constructor(hop: Hop, via: Link | undefined, isBastion: boolean, options: ConnectOptions) {
+  constructor(hop: Hop, key: PrivateKey, via: Link | undefined, isBastion: boolean, options: ConnectOptions) {
     this.#hop = hop;
     this.#via = via;
     this.#isBastion = isBastion;
     this.#options = options;
-    const key = parsePrivateKey(hop.privateKey, hop.passphrase, hopName(hop));
     this.#key = options.legacyAlgorithms ? key : withoutSHA1(key);
     this.#expectation = expectationOf(hop.hostKeys, hop);
     this.#offer = algorithmOffer(options.legacyAlgorithms);

@@ -1,29 +1,12 @@
-import { createHash } from 'node:crypto';
 import ssh2 from 'ssh2';
 import type { ParsedKey } from 'ssh2';
 
-/** ssh-keygen's default is 16 or 24, guides say 100. What is above would stop everything else for many seconds. */
+/** ssh-keygen's default is 16 or 24, guides say 100. What is above would take many seconds. */
 const MAX_ROUNDS = 200;
-/** Keys of that many Secrets are remembered. */
-const REMEMBERED = 64;
-
-/** Results by a digest of key and passphrase, the last used at the end. */
-const remembered = new Map<string, ParsedKey | Error>();
-
-/**
- * Reads a key that ssh2 knows how to read. The passphrase of an OpenSSH key takes bcrypt in JavaScript, which blocks the event
- * loop for about half a second, so its result is remembered: the same key opens many hosts.
- */
+/** Reads a key that ssh2 knows how to read. The passphrase of an OpenSSH key takes bcrypt in JavaScript: about 20 ms a round. */
 export function parseOpenSSHKey(block: string, passphrase: string | undefined): ParsedKey | Error {
-  if (passphrase === undefined || bcryptRounds(block) === 0) return parse(block, passphrase);
-  if (bcryptRounds(block) > MAX_ROUNDS) return new Error(`Too many rounds: more than ${MAX_ROUNDS}`);
-  const digest = createHash('sha256').update(`${block}\0${passphrase}`).digest('base64');
-  const result = remembered.get(digest) ?? parse(block, passphrase);
-  remembered.delete(digest);
-  remembered.set(digest, result);
-  const [oldest] = remembered.keys();
-  if (remembered.size > REMEMBERED && oldest !== undefined) remembered.delete(oldest);
-  return result;
+  if (passphrase !== undefined && bcryptRounds(block) > MAX_ROUNDS) return new Error(`Too many rounds: more than ${MAX_ROUNDS}`);
+  return parse(block, passphrase);
 }
 
 function parse(block: string, passphrase: string | undefined): ParsedKey | Error {

@@ -177,12 +177,8 @@ test('no error ever holds a piece of the key or the passphrase', () => {
   );
 });
 
-test('an encrypted key is decrypted once, and not at all where that would block for long', () => {
-  const key = generateKey(directory, { passphrase: PASSPHRASE }).privateKey;
-  const first = parsePrivateKey(key, PASSPHRASE);
-  expect(parsePrivateKey(key, PASSPHRASE)).toBe(first);
-  expect(errorOf(key, 'wrong').reason).toBe('WrongPassphrase');
-
+test('an encrypted key is not decrypted where that would take very long', () => {
+  const key = encrypted.privateKey;
   const header = Buffer.from(key.replaceAll(/-----.*-----/g, ''), 'base64');
   // magic, "aes256-ctr", "bcrypt", then the options: a salt of 16 bytes and the rounds.
   header.writeUInt32BE(0x7fffffff, 15 + 14 + 10 + 4 + 4 + 16);

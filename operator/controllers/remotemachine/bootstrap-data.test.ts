@@ -1,3 +1,5 @@
+import type { Planner } from '../../bootstrap/plan.ts';
+import { planBootstrap } from '../../bootstrap/planner.ts';
 import { secrets, NAMESPACE, secret } from '../testing/objects.ts';
 import { World } from '../testing/world.ts';
 import { outputFilter, planFor, readBootstrapData } from './bootstrap-data.ts';
@@ -32,23 +34,25 @@ test.each([
   await expect(readBootstrapData(world.client, NAMESPACE, name, signal)).rejects.toMatchObject({ reason, concerns: 'data' });
 });
 
-test("templates see the host's name once it is known, before that the machine's", () => {
+const planner: Planner = (data, instance) => Promise.resolve(planBootstrap(data, instance));
+
+test("templates see the host's name once it is known, before that the machine's", async () => {
   const data = {
     value: Buffer.from('## template: jinja\n#cloud-config\nruncmd:\n- echo {{ ds.meta_data.local_hostname }} {{ v1.availability_zone }}\n'),
   };
   const instance = { runID: 'r', name: 'm', failureDomain: 'zone' };
-  expect(planFor(data, instance, {}).steps).toMatchObject([{ script: 'echo m zone' }]);
-  expect(planFor(data, instance, { hostname: 'host' }).steps).toMatchObject([{ script: 'echo host zone' }]);
+  expect(await planFor(planner, data, instance, {})).toMatchObject({ steps: [{ script: 'echo m zone' }] });
+  expect(await planFor(planner, data, instance, { hostname: 'host' })).toMatchObject({ steps: [{ script: 'echo host zone' }] });
 });
 
-test('no output repeats a line of the data, of its files and commands, or of the keys', () => {
+test('no output repeats a line of the data, of its files and commands, or of the keys', async () => {
   const content = Buffer.from('a line within a file').toString('base64');
   const data = {
     value: Buffer.from(
       `#cloud-config\nwrite_files:\n- {path: /a, encoding: b64, content: ${content}}\nruncmd:\n- echo of a command\n- 'true'\n`,
     ),
   };
-  const filter = outputFilter(data, planFor(data, { runID: 'r', name: 'm', failureDomain: undefined }, {}), access);
+  const filter = outputFilter(data, await planFor(planner, data, { runID: 'r', name: 'm', failureDomain: undefined }, {}), access);
   const said = [
     '+ echo of a command',
     'a line within a file',

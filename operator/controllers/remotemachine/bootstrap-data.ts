@@ -3,8 +3,7 @@ import { SECRETS } from '../../../apis/core.ts';
 import { REASON } from '../../../apis/infrastructure/conditions.ts';
 import type { HostFacts } from '../../../apis/infrastructure/status.ts';
 import type { Secret } from '../../../apis/meta.ts';
-import { type BootstrapData, BootstrapDataError, type CommandStep, type Plan, type PowerStep } from '../../bootstrap/plan.ts';
-import { planBootstrap } from '../../bootstrap/planner.ts';
+import { type BootstrapData, BootstrapDataError, type CommandStep, type Plan, type Planner, type PowerStep } from '../../bootstrap/plan.ts';
 import { secretTexts } from '../../bootstrap/secret-texts.ts';
 import { secretFilter } from '../../framework/redaction.ts';
 import type { Client } from '../../framework/types.ts';
@@ -33,8 +32,8 @@ export interface Instance {
 }
 
 /** The plan for a host. Before first contact its facts are empty and the machine's name stands for the host's. Throws BootstrapDataError. */
-export function planFor(data: BootstrapData, instance: Instance, facts: HostFacts): Plan {
-  return planBootstrap(data, {
+export function planFor(planner: Planner, data: BootstrapData, instance: Instance, facts: HostFacts): Promise<Plan> {
+  return planner(data, {
     hostname: facts.hostname ?? instance.name,
     instanceID: instance.runID,
     ...(instance.failureDomain !== undefined && { availabilityZone: instance.failureDomain }),
@@ -42,9 +41,9 @@ export function planFor(data: BootstrapData, instance: Instance, facts: HostFact
 }
 
 /** Undefined: the data is not what it was when the run began, or this version judges it otherwise. */
-export function ifValid<T>(plan: () => T): T | undefined {
+export async function ifValid<T>(plan: Promise<T>): Promise<T | undefined> {
   try {
-    return plan();
+    return await plan;
   } catch (error) {
     if (error instanceof BootstrapDataError) return undefined;
     throw error;

@@ -101,7 +101,7 @@ export class Bootstrap {
   }
 
   async #start(scope: MachineScope, runID: string): Promise<void> {
-    const { tasks, executor, client, settings } = this.#deps;
+    const { tasks, executor, client, settings, planner } = this.#deps;
     const spec = hostSpecOf(scope.machine.spec, scope.entry);
     const secretName = scope.owner?.spec?.bootstrap.dataSecretName;
     if (spec === undefined || secretName === undefined) throw new Error(`RemoteMachine ${scope.key} has no host or no bootstrap data`);
@@ -111,7 +111,8 @@ export class Bootstrap {
     const read = readBootstrapData(client, scope.name.namespace, secretName, scope.signal);
     const data = await (begun ? ifThere(read) : read);
     const instance = { runID, name: scope.name.name, failureDomain: scope.entry?.spec?.failureDomain };
-    const plan = data && (begun ? ifValid(() => planFor(data, instance, {})) : planFor(data, instance, {}));
+    const planned = data && planFor(planner, data, instance, {});
+    const plan = await (planned && begun ? ifValid(planned) : planned);
     const findings = plan?.findings ?? [];
     if (!begun) this.#announce(scope, findings);
     const filter = outputFilter(data, plan, access);
@@ -123,7 +124,7 @@ export class Bootstrap {
     const request = {
       claimant: { runID, machine: { ...scope.name, uid: scope.uid } },
       cleanup: cleanupOf(scope, spec),
-      plan: data && ((facts: BootstrapOutcome['facts']) => planFor(data, instance, facts)),
+      plan: data && ((facts: BootstrapOutcome['facts']) => planFor(planner, data, instance, facts)),
       begun,
       abandoned: scope.entry?.metadata.annotations?.[ANNOTATION.abandonedRun],
       options: { commandsAsScript: spec.commandsAsScript ?? false, workingDir: spec.workingDir ?? '/' },

@@ -1,6 +1,7 @@
 /** What the phases of a RemoteMachine work with. */
 import type { RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import type { Cluster, Machine } from '../../../apis/cluster/types.ts';
+import type { Planner } from '../../bootstrap/plan.ts';
 import type { Cache, Client, EventRecorder, Logger, Resource } from '../../framework/types.ts';
 import type { Allocator } from '../../pool/allocator.ts';
 import type { EntryCache } from '../../pool/indexes.ts';
@@ -32,6 +33,7 @@ export interface MachineDeps {
   access: AccessReader;
   executor: Pick<Executor, 'bootstrap' | 'reclaim'>;
   tasks: HostTasks;
+  planner: Planner;
   nodes: WorkloadNodes;
   events: EventRecorder;
   settings: Settings;

@@ -5,6 +5,7 @@ import type { PooledRemoteMachine, RemoteMachine } from '../../../apis/infrastru
 import { POOLED_REMOTE_MACHINES, REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
 import type { KubernetesObject } from '../../../apis/meta.ts';
 import { isDeclared } from '../../../apis/rights.ts';
+import { planBootstrap } from '../../bootstrap/planner.ts';
 import { BackgroundTasks } from '../../framework/background.ts';
 import { ApiClient } from '../../framework/client.ts';
 import { Informer } from '../../framework/informer.ts';
@@ -74,6 +75,7 @@ export class World {
       ownerResource: OWNERS,
       allocator: new Allocator(client, entries, machines),
       access: new AccessReader(client),
+      planner: (data, instance) => Promise.resolve().then(() => planBootstrap(data, instance)),
       nodes: new WorkloadNodes(client, connect, log),
       settings: { watchFilter: undefined, bootstrapTimeout: 3_600_000, cleanupDeadline: 600_000, logRunOutput: false },
     };

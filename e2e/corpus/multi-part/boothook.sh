@@ -1,0 +1,3 @@
+#cloud-boothook
+#!/bin/sh
+echo "alone ${INSTANCE_ID:+with an ID}" >>/var/log/witness
