@@ -25,7 +25,10 @@ export const ANNOTATION = {
   hostKey: `${GROUP}/host-key`,
   /** Entry: ID of the run whose host could not be cleaned: it is not handed out although no machine has it. See ADOPTED. */
   quarantined: `${GROUP}/quarantined`,
-  /** Entry: run ID, or UID of a machine, that a person gave up by release=force. Its claim on the host gives way to the next machine's. */
+  /**
+   * Entry: run ID, or UID of a machine, that was given up: by a person with release=force, or with the host that its machine left. Its claim on
+   * the host gives way to the next machine's.
+   */
   abandonedRun: `${GROUP}/abandoned-run`,
   /** RemoteMachine, while it is deleted: another operator bootstrapped it, and the run ID was made for its cleanup. */
   adopted: `${GROUP}/adopted`,

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import type { ControlPlaneAccess } from './control-plane.ts';
 
 /**
- * What becomes of a request: an answer with that code, none at all, the API server's own that gets lost on its way back, or undefined: the
+ * What becomes of a request: an answer with that code, none until such requests are dropped, the API server's own that gets lost on its way back, or undefined: the
  * API server's own.
  */
 export type Verdict = { code: number; reason: string } | 'no answer' | 'lost answer' | undefined;
@@ -21,6 +21,7 @@ export class ApiProxy {
   readonly #url: URL;
   readonly #agent: Agent;
   readonly #watches = new Set<ServerResponse>();
+  readonly #unanswered = new Set<ServerResponse>();
   /** Decides on every request but those of watches. */
   judge: (request: IncomingMessage) => Verdict = () => undefined;
   /** While it is set new watches are refused. */
@@ -54,8 +55,11 @@ export class ApiProxy {
       return;
     }
     incoming.resume();
-    // The client's own limit ends it.
-    if (verdict === 'no answer') return;
+    if (verdict === 'no answer') {
+      this.#unanswered.add(answer);
+      answer.on('close', () => this.#unanswered.delete(answer));
+      return;
+    }
     const { code, reason } = verdict;
     const status = { kind: 'Status', apiVersion: 'v1', status: 'Failure', code, reason, message: `${reason}, says the proxy` };
     answer.writeHead(code, { 'content-type': 'application/json', ...(code === 429 && { 'retry-after': '1' }) });
@@ -91,6 +95,11 @@ export class ApiProxy {
   /** Ends every watch, as a load balancer does. */
   cutWatches(): void {
     for (const watch of this.#watches) watch.destroy();
+  }
+
+  /** Ends what waits for an answer, as a server does that hung and is started anew. */
+  dropUnanswered(): void {
+    for (const answer of this.#unanswered) answer.destroy();
   }
 
   close(): void {

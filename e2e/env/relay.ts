@@ -6,6 +6,7 @@ import type { Host } from './hosts.ts';
 export class Relay {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  readonly #resetting = new WeakSet<Socket>();
   /** Milliseconds that every byte is on its way, in each direction. */
   delay = 0;
   /** After so many more bytes from the operator every connection is cut. */
@@ -52,11 +53,24 @@ export class Relay {
       });
     });
     from.on('end', () => later(() => to.end()));
-    from.on('error', () => to.resetAndDestroy());
+    from.on('error', () => this.#reset(to));
     from.on('close', () => {
       this.#sockets.delete(from);
-      later(() => to.destroy());
+      later(() => {
+        if (!this.#resetting.has(to)) to.destroy();
+      });
     });
+  }
+
+  /** Node.js never closes a socket that is destroyed while its reset is on its way, and a reset waits for what is to be written. */
+  #reset(socket: Socket): void {
+    if (this.#resetting.has(socket)) return;
+    if (socket.connecting || socket.writableEnded || socket.writableLength > 0) {
+      socket.destroy();
+      return;
+    }
+    this.#resetting.add(socket);
+    socket.resetAndDestroy();
   }
 
   #count(bytes: number): void {
@@ -68,7 +82,7 @@ export class Relay {
 
   /** Resets every connection. */
   cut(): void {
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets) this.#reset(socket);
   }
 
   close(): void {

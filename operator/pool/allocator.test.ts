@@ -26,6 +26,9 @@ const cached = ({ machines }: Side, name = 'm'): RemoteMachine => machines.get(N
 const reserve = (side: Side, name = 'm', options = OPTIONS): Promise<Reservation> => side.allocator.reserve(cached(side, name), options);
 const entryNameOf = ({ metadata }: RemoteMachine): string | undefined => metadata.annotations?.[ANNOTATION.poolEntry];
 const runIDOf = ({ metadata }: RemoteMachine): string | undefined => metadata.annotations?.[ANNOTATION.runID];
+/** The run whose claim the entry's next machine may replace. */
+const abandonedAt = (entryName: string): string | undefined =>
+  setting.storedEntry(entryName).metadata.annotations?.[ANNOTATION.abandonedRun];
 /** Makes the first write of a binding as a manager does that then dies. */
 const name = (side: Side, entryName: string): Promise<void> => {
   const patch = machinePatch(cached(side), { to: setting.storedEntry(entryName), startRun: true });
@@ -141,6 +144,7 @@ describe('a machine whose entry another one has', () => {
     expect(setting.storedMachine('m')).toMatchObject({ spec: { address: 'host-b' } });
     expect(setting.storedMachine('m').metadata.labels).toEqual({ rack: 'b' });
     expect([undefined, lost]).not.toContain(runIDOf(setting.storedMachine('m')));
+    expect(abandonedAt('a')).toBe(lost);
   });
 
   test('chooses anew also where this manager lost the race for it', async () => {
@@ -152,12 +156,15 @@ describe('a machine whose entry another one has', () => {
     await caughtUp(side.entries, setting.server.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, ref, { status }, 'status'));
     expect(await reserve(side)).toMatchObject({ kind: 'reserved', entry: { metadata: { name: 'b' } } });
     expect(setting.storedMachine('m').spec).toMatchObject({ address: 'host-b' });
+    expect(abandonedAt('a')).toBeUndefined();
   });
 
   test('waits without any where there is no other', async () => {
     const side = await given(host('a', heldBy('x')), machine('m'));
     await name(side, 'a');
+    const lost = runIDOf(setting.storedMachine('m'));
     expect(await reserve(side)).toMatchObject({ kind: 'none', terminal: false, reason: 'WaitingForHost' });
+    expect(abandonedAt('a')).toBe(lost);
     const { metadata, spec } = setting.storedMachine('m');
     expect([entryNameOf({ metadata } as RemoteMachine), runIDOf({ metadata } as RemoteMachine), spec]).toEqual([
       undefined,

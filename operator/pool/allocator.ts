@@ -283,7 +283,10 @@ export class Allocator {
       }
       const from = this.#lost(machine, undefined);
       // One that waits for the host of its address goes on naming the entry.
-      if (from !== undefined && wanted.identity === undefined) await this.#change(machine, { from, startRun: false });
+      if (from !== undefined && wanted.identity === undefined) {
+        await this.#noteAbandoned(machine, from);
+        await this.#change(machine, { from, startRun: false });
+      }
       return none(choice.reason === REASON.AddressNotInPool, choice.reason, choice.message);
     }
   }
@@ -306,6 +309,7 @@ export class Allocator {
     const isTouched = names(entry, machine);
     const isNew = machine.metadata.annotations?.[ANNOTATION.poolEntry] !== entry.metadata.name;
     const from = this.#lost(machine, entry);
+    if (from !== undefined) await this.#noteAbandoned(machine, from);
     const named = await this.#change(machine, { to: entry, from, startRun: options.startRun });
     if (isNew) this.#bindings.set(machine.metadata.uid, { key: keyOf(entry), entry: entry.metadata.uid, isTouched });
     if (why !== undefined && from?.entry !== undefined && names(from.entry, machine))
@@ -324,6 +328,15 @@ export class Allocator {
   #lost(machine: RemoteMachine, next: PooledRemoteMachine | undefined): HostChange['from'] {
     const name = machine.metadata.annotations?.[ANNOTATION.poolEntry];
     return name === undefined || name === next?.metadata.name ? undefined : { entry: this.#entries.get(namespaceOf(machine), name) };
+  }
+
+  /** An earlier process may have claimed the host for the machine's run, which then never starts: whoever has the entry may replace the claim. */
+  async #noteAbandoned(machine: RemoteMachine, { entry }: NonNullable<HostChange['from']>): Promise<void> {
+    const run = machine.metadata.annotations?.[ANNOTATION.runID];
+    if (entry === undefined || run === undefined || this.#touched(machine) === 'no') return;
+    const { namespace = '', name, resourceVersion } = entry.metadata;
+    const metadata = { resourceVersion, annotations: { [ANNOTATION.abandonedRun]: run } };
+    await this.#client.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, { namespace, name }, { metadata });
   }
 
   /** The machine has its host, and what it may lack of it. */

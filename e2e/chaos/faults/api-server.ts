@@ -18,6 +18,7 @@ const answers = (name: string, verdict: Verdict, percent: number, methods?: stri
     };
     return Promise.resolve(() => {
       proxy.judge = () => undefined;
+      proxy.dropUnanswered();
     });
   },
 });

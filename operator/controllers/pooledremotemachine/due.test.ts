@@ -102,3 +102,12 @@ test.each([
   const found = dueOf(entry('e', heldBy(ref)), machineCache(), clusterCache(C));
   expect(found?.kind === 'clean' && found.isOurs({ runID: 'r', machine: claimant })).toBe(expected);
 });
+
+test.each([
+  ['the run that was given up', { [ANNOTATION.abandonedRun]: 'r' }, true],
+  ['the machine that was given up', { [ANNOTATION.abandonedRun]: 'u' }, true],
+  ['somebody else', {}, false],
+])('in quarantine, the claim of %s', (_name, annotations, expected) => {
+  const found = dueOf(entry('e', { ...dirty, metadata: { annotations } }), machineCache(), clusterCache(C));
+  expect(found?.kind === 'clean' && found.isOurs({ runID: 'r', machine: { uid: 'u', name: 'm', namespace: 'default' } })).toBe(expected);
+});

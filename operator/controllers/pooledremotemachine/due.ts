@@ -56,15 +56,19 @@ export function dueOf(entry: PooledRemoteMachine, machines: MachineCache, cluste
   }
   if (isUnsettled(entry)) {
     const why = livesElsewhere(clusters, namespace, undefined);
-    if (why === undefined) return { ...foreign, isAdopted: wasAdopted };
+    if (why === undefined) return { ...foreign(entry), isAdopted: wasAdopted };
     const message = `A machine had the host before the entry was moved or restored, no RemoteMachine names it yet, and ${why}: it is not handed out`;
     return { kind: 'hold', reason: REASON.ReservationUnknown, message };
   }
-  return getCondition(entry.status?.conditions, CONDITION.Clean)?.status === 'False' ? foreign : undefined;
+  return getCondition(entry.status?.conditions, CONDITION.Clean)?.status === 'False' ? foreign(entry) : undefined;
 }
 
-/** Somebody else's claim, which is waited out. */
-const foreign: Cleanup = { kind: 'clean', id: 'foreign', isOurs: () => false, isAdopted: false };
+/** Somebody else's claim, which is waited out, unless it was given up. */
+function foreign({ metadata: { annotations } }: PooledRemoteMachine): Cleanup {
+  const abandoned = annotations?.[ANNOTATION.abandonedRun];
+  const isOurs = ({ runID, machine }: Claimant): boolean => abandoned !== undefined && [runID, machine.uid].includes(abandoned);
+  return { kind: 'clean', id: `foreign ${abandoned ?? ''}`.trim(), isOurs, isAdopted: false };
+}
 
 /**
  * Why a machine that is merely absent may live on in another management cluster: clusterctl move pauses a Cluster, deletes its machines,

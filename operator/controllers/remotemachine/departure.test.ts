@@ -1,9 +1,9 @@
 import { ANNOTATION } from '../../../apis/infrastructure/group.ts';
-import { REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
+import { POOLED_REMOTE_MACHINES, REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
 import { SSHError } from '../../ssh/types.ts';
 import { StoppedClock } from '../testing/clock.ts';
 import { type BootstrapCall, outcome, type ReclaimCall } from '../testing/executor.ts';
-import { cluster, machine, NAMESPACE, owner, secrets } from '../testing/objects.ts';
+import { cluster, entry, machine, NAMESPACE, owner, secrets } from '../testing/objects.ts';
 import { World } from '../testing/world.ts';
 import { RemoteMachineReconciler } from './controller.ts';
 import { contact, KEY } from './testing.ts';
@@ -152,4 +152,30 @@ test('a run that its status tells of goes on, whatever way to its host is named 
   await reconcile();
   expect([call.work.signal.aborted, await isStarted(call)]).toEqual([false, true]);
   expect(world.executor.reclaims).toEqual([]);
+});
+
+describe('a machine whose entry is taken away while the host is being connected to', () => {
+  const host = (address: string) => ({ machine: { address, sshKeyRef: { name: 'key' } } });
+  const inPool = async (): Promise<BootstrapCall> => {
+    await world.create(...secrets(), cluster(), owner(), machine({ pool: 'p' }), entry('a', host(FIRST)), entry('b', host(OTHER)));
+    return bootstrap(0);
+  };
+
+  test('stays where it is if its claim may be there', async () => {
+    const call = await inPool();
+    call.work.signal.addEventListener('abort', () => call.request.onTouch());
+    await world.delete(POOLED_REMOTE_MACHINES, 'a');
+    const second = await bootstrap(1);
+    expect([call.work.signal.aborted, second.access.target.address]).toEqual([true, FIRST]);
+    expect(runIDOf(second)).toBe(runIDOf(call));
+    expect(world.stored().spec?.address).toBe(FIRST);
+  });
+
+  test('goes on to another one if nothing was sent, with another run', async () => {
+    const call = await inPool();
+    await world.delete(POOLED_REMOTE_MACHINES, 'a');
+    const second = await bootstrap(1);
+    expect([call.work.signal.aborted, second.access.target.address]).toEqual([true, OTHER]);
+    expect(runIDOf(second)).not.toBe(runIDOf(call));
+  });
 });
