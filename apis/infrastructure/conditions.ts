@@ -1,6 +1,6 @@
 /** Every condition type and every reason that the operator reports, in one place. docs/reference/conditions.md is generated from here. */
 
-/** Condition types, each with the kinds that carry it and what True means. */
+/** Condition types, in the order in which a person reads them, each with the kinds that carry it and what True means. */
 const types = {
   Ready: {
     kinds: ['RemoteCluster', 'RemoteMachine', 'PooledRemoteMachine'],
@@ -12,14 +12,14 @@ const types = {
   BootstrapExecSucceeded: { kinds: ['RemoteMachine'], means: 'The bootstrap data ran on the host and succeeded.' },
   NodeProviderIDSet: { kinds: ['RemoteMachine'], means: "The workload cluster's Node carries the machine's providerID." },
   CleanedUp: { kinds: ['RemoteMachine'], means: 'While the machine is deleted: its host is clean, confirmed by looking at it.' },
-  Paused: {
-    kinds: ['RemoteCluster', 'RemoteMachine', 'PooledRemoteMachine'],
-    means: 'The operator leaves the object and its host alone.',
-  },
   Reachable: { kinds: ['PooledRemoteMachine'], means: 'The last contact over SSH succeeded; Unknown before the first.' },
   Clean: {
     kinds: ['PooledRemoteMachine'],
     means: 'Nothing of an earlier machine is left on the host; False: quarantined, never handed out.',
+  },
+  Paused: {
+    kinds: ['RemoteCluster', 'RemoteMachine', 'PooledRemoteMachine'],
+    means: 'The operator leaves the object and its host alone.',
   },
 } as const satisfies Record<string, { kinds: readonly string[]; means: string }>;
 

@@ -7,7 +7,7 @@ import { parseAllDocuments } from 'yaml';
 import { cached, type Progress, timed } from './cache.ts';
 import { must } from './command.ts';
 
-const sources = join(import.meta.dirname, 'go');
+export const sources = join(import.meta.dirname, 'go');
 /** To be counted up when this file changes how programs or manifests come out. */
 const RECIPE = '1';
 
@@ -122,13 +122,8 @@ async function built(name: BuildName, progress: Progress): Promise<string> {
     timed(progress, `build ${name} ${versionOf(name)} from source`, async () => {
       await buildPrograms(build, module, versionOf(name), folder);
       if (build.extra === undefined) return;
-      const { Dir } = JSON.parse(
-        await must('go', ['mod', 'download', '-json', `${build.module}@${versionOf(name)}`], goOptions(module)),
-      ) as {
-        Dir: string;
-      };
       const { kubectl } = await findPrograms(['kubectl'], progress);
-      await build.extra(folder, Dir, kubectl);
+      await build.extra(folder, await moduleSources(name, build.module), kubectl);
     }),
   );
 }
@@ -149,6 +144,14 @@ async function buildPrograms(build: Build, module: string, version: string, fold
 async function buildProgram(module: string, output: string, packages: string[], ldflags: string[]): Promise<void> {
   const flags = ['-trimpath', '-ldflags', ['-s', '-w', ...ldflags].join(' ')];
   await must('nice', ['-n', '15', 'go', 'build', ...flags, '-o', output, ...packages], goOptions(module));
+}
+
+/** Folder of a module's sources, in the version that go/<folder>/go.mod requires; go.sum beside it says what they have to be. */
+export async function moduleSources(folder: string, module: string): Promise<string> {
+  const cwd = join(sources, folder);
+  const version = requiredVersion(await readFile(join(cwd, 'go.mod'), 'utf8'), module);
+  const { Dir } = JSON.parse(await must('go', ['mod', 'download', '-json', `${module}@${version}`], goOptions(cwd))) as { Dir: string };
+  return Dir;
 }
 
 const goOptions = (cwd: string) => ({ cwd, env: { ...process.env, GOFLAGS: '-mod=readonly -buildvcs=false', CGO_ENABLED: '0' } });

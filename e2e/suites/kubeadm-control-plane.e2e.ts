@@ -3,8 +3,6 @@
  * really write. On the hosts a stand-in takes the place of kubeadm (see fixtures/kubeadm.ts), the API server behind the load balancer is
  * a real one, and the Nodes are written by this suite, as kubelets would.
  */
-import { readFile } from 'node:fs/promises';
-import { authority } from '../env/certificates.ts';
 import type { AnyObject, Manifest } from '../env/client.ts';
 import type { LoadBalancer } from '../env/haproxy.ts';
 import type { Host } from '../env/hosts.ts';
@@ -76,15 +74,6 @@ const workers = () =>
     },
   });
 
-/** The cluster's CA, made by its user, so that the API server's certificate is of it. */
-async function ownCA(): Promise<Manifest> {
-  const { certificate, key } = authority(workload.plane.folder);
-  const stringData = { 'tls.crt': await readFile(certificate, 'utf8'), 'tls.key': await readFile(key, 'utf8') };
-  const labels = { 'cluster.x-k8s.io/cluster-name': CLUSTER };
-  const metadata = { namespace: objects.namespace, name: `${CLUSTER}-ca`, labels };
-  return { apiVersion: 'v1', kind: 'Secret', metadata, type: 'cluster.x-k8s.io/secret', stringData };
-}
-
 beforeAll(async () => {
   const { client, namespace, state, createHosts, createLoadBalancer, startOperator } = environment();
   objects = new Objects(namespace);
@@ -111,7 +100,7 @@ beforeAll(async () => {
     object('bootstrap.cluster.x-k8s.io/v1beta2', 'KubeadmConfigTemplate', 'workers', {
       template: { spec: { joinConfiguration: nodeRegistration, ...extras } },
     }),
-    await ownCA(),
+    await workload.caSecret(namespace, CLUSTER),
     remoteCluster,
     { ...cluster, spec: { ...(cluster.spec as object), controlPlaneRef } },
     controlPlane(),
@@ -158,10 +147,7 @@ test('the control plane: what its manager wrote runs on the first host of the po
 });
 
 test('a worker: once the control plane is initialized, it joins by the token that the bootstrap manager made', async () => {
-  // kubeadm uploads its configuration, by which the control plane's manager sees that it is initialized.
-  const clusterConfiguration = `apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nkubernetesVersion: ${VERSION}\n`;
-  const metadata = { namespace: 'kube-system', name: 'kubeadm-config' };
-  await workload.client.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { ClusterConfiguration: clusterConfiguration } });
+  await workload.initialize(VERSION);
   await machineOn('worker-0');
   expect(await kubeadmCalls(worker)).toEqual([
     `before, on ${worker.name}`,

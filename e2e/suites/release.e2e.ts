@@ -1,11 +1,10 @@
-/** The files of a release, as clusterctl reads them and the API server takes them. */
+/** The files of a release, as clusterctl reads them. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KINDS } from '../../apis/generate/kinds.ts';
 import { findPrograms } from '../env/binaries.ts';
 import { type Manifest, parseYAML } from '../env/client.ts';
 import { must, run } from '../env/command.ts';
-import { installManifests } from '../env/operator.ts';
 import { Helm } from '../fixtures/helm.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
 
@@ -17,10 +16,8 @@ const NAMESPACE = 'cluster-api-provider-remote-system';
 let folder: string;
 let config: string;
 let clusterctl: string;
-let kubectl: string;
 beforeAll(async () => {
-  ({ clusterctl, kubectl } = await findPrograms(['clusterctl', 'kubectl'], () => undefined));
-  await installManifests(environment().client);
+  ({ clusterctl } = await findPrograms(['clusterctl'], () => undefined));
   const repository = join(environment().state.run.folder, 'repository');
   mkdirSync(repository, { recursive: true });
   // A process of its own, as `make release` starts it.
@@ -94,46 +91,8 @@ test('its variables are taken', async () => {
   expect(spec.template.spec.containers[0].args).toEqual(expect.arrayContaining(['--namespace=a,b', '--v=2']));
 });
 
-/** Everything is validated as it would be applied: by schemas, webhooks and policies. */
-async function dryRun(objects: Manifest[]): Promise<void> {
-  const { controlPlane } = environment();
-  const args = ['apply', '--server-side', '--dry-run=server', '--validate=strict', '--kubeconfig', controlPlane.kubeconfig, '-f', '-'];
-  await must(kubectl, args, { input: objects.map((object) => JSON.stringify(object)).join('\n---\n') });
-}
-
 const endpoint = { CAPREMOTE_CONTROL_PLANE_ENDPOINT: '192.0.2.10' };
 const hosts = { CAPREMOTE_CONTROL_PLANE_HOST: '192.0.2.11', CAPREMOTE_WORKER_HOST: 'worker.example', CAPREMOTE_SSH_KEY_SECRET: 'hosts' };
-describe.each<[string, string[], Record<string, string>, string[]]>([
-  ['kubeadm with pools', [], endpoint, ['KubeadmControlPlane', 'MachineDeployment', 'RemoteMachineTemplate']],
-  ['kubeadm with explicit hosts', ['--flavor', 'explicit'], hosts, ['Machine', 'KubeadmConfig', 'RemoteMachine']],
-  ['k0smotron', ['--flavor', 'k0smotron'], {}, ['K0smotronControlPlane', 'K0sWorkerConfigTemplate', 'RemoteMachineTemplate']],
-  ['RKE2', ['--flavor', 'rke2'], endpoint, ['RKE2ControlPlane', 'RKE2ConfigTemplate', 'RemoteMachineTemplate']],
-  ['a ClusterClass', ['--flavor', 'clusterclass'], endpoint, ['ClusterClass', 'RemoteClusterTemplate']],
-])('clusterctl generate cluster: %s', (_, flavor, variables, kinds) => {
-  let objects: Manifest[];
-  beforeAll(async () => {
-    const counts = ['--control-plane-machine-count', '3', '--worker-machine-count', '2'];
-    const args = [
-      'cluster',
-      'made',
-      ...flavor,
-      '--kubernetes-version',
-      'v1.34.4',
-      '--target-namespace',
-      environment().namespace,
-      ...counts,
-    ];
-    objects = await generate(args, variables);
-  });
-
-  test('makes its objects in the namespace, and the API server takes them', async () => {
-    expect(objects.map(({ kind }) => kind)).toEqual(expect.arrayContaining(['Cluster', ...kinds]));
-    for (const { metadata } of objects) expect(metadata.namespace).toBe(environment().namespace);
-    // k0smotron's and RKE2's own kinds are not installed here.
-    const others = /^(K0s|RKE2)/;
-    await dryRun(objects.filter(({ kind }) => !others.test(kind) && !(kind === 'Cluster' && kinds.includes('ClusterClass'))));
-  });
-});
 
 test('explicit hosts: the endpoint is the control plane’s host, unless another is named', async () => {
   const args = ['cluster', 'made', '--flavor', 'explicit', '--kubernetes-version', 'v1.34.4', '--target-namespace', 'default'];

@@ -3,10 +3,8 @@
  * infrastructure provider left is taken over. That provider is played (see fixtures/k0smotron.ts), as it can't be built here.
  */
 import { mkdir, symlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { findPrograms } from '../env/binaries.ts';
+import { join } from 'node:path';
 import { type AnyObject, asNamed, Client } from '../env/client.ts';
-import { type CommandResult, run as runCommand } from '../env/command.ts';
 import { type ControlPlane, startControlPlane } from '../env/control-plane.ts';
 import type { Host } from '../env/hosts.ts';
 import { prepareManager } from '../env/managers.ts';
@@ -18,6 +16,7 @@ import { DEPLOYMENT, FINALIZER, NAMESPACE as PEER, peerDeployment, peerKinds, Pe
 import { INFRASTRUCTURE, Objects, PREFIX } from '../fixtures/objects.ts';
 import { commandsOf } from '../fixtures/page.ts';
 import { cleanUpCommands, conditionOf, type Entry, entryOf, historic, historyOf, isCleaned, isFree, runIDOf } from '../fixtures/pool.ts';
+import { Shell } from '../fixtures/shell.ts';
 import { WorkloadCluster } from '../fixtures/workload.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
 
@@ -32,8 +31,8 @@ let core: ManagedProcess;
 let operator: Operator;
 let workload: WorkloadCluster;
 let objects: Objects;
-let folder: string;
-let path: string;
+/** In a folder that has the checkout's manifests, as the page says. */
+let shell: Shell;
 /** Of the machines by their names, and of the entry that is free. */
 let hosts: Record<(typeof provisioned)[number] | 'free', Host>;
 
@@ -49,19 +48,10 @@ const entryRef = (name: string) => objects.ref('PooledRemoteMachine', name);
 const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', namespace: PEER, name: DEPLOYMENT };
 const startOurs = () => startOperator(environment().state.run, { controlPlane: plane, client }, { namespace: objects.namespace });
 
-/** In a folder that has the checkout's manifests, as the page says. */
-function shell(command: string): Promise<CommandResult> {
-  const env = { ...process.env, KUBECONFIG: plane.kubeconfig, PATH: path, CLUSTERCTL_DISABLE_VERSIONCHECK: 'true' };
-  return runCommand('bash', ['-c', `set -o pipefail; ${command}`], { cwd: folder, env });
-}
-
 /** The page's commands of that section. */
 async function follow(heading: string, program = 'kubectl'): Promise<string[]> {
   const commands = await commandsOf(PAGE, heading, [program]);
-  for (const command of commands) {
-    const { exitCode, stdout, stderr } = await shell(command);
-    expect({ command, exitCode, said: exitCode === 0 ? '' : stdout + stderr }).toEqual({ command, exitCode: 0, said: '' });
-  }
+  for (const command of commands) await shell.must(command);
   return commands;
 }
 
@@ -89,10 +79,9 @@ async function startPlane(): Promise<void> {
   // As clusterctl does: no field of them is one that a later apply owns.
   for (const kind of peerKinds()) await client.waitForCondition(asNamed(await client.create(kind)), 'Established');
   await client.applyAll([...k0smotronKinds(), ...peerDeployment()]);
-  const programs = await findPrograms(['kubectl', 'clusterctl'], () => undefined);
-  path = [...Object.values(programs).map((program) => dirname(program)), process.env['PATH']].join(':');
-  folder = join(plane.folder, 'checkout');
+  const folder = join(plane.folder, 'checkout');
   await mkdir(folder);
+  shell = await Shell.open(folder, { KUBECONFIG: plane.kubeconfig });
   await symlink(join(import.meta.dirname, '../../manifests'), join(folder, 'manifests'));
 }
 
@@ -155,7 +144,7 @@ test('its kinds are replaced, which `apply` alone is refused; all objects are th
   await follow('Before');
   const before = await identitiesOf(INFRASTRUCTURE);
   expect(before.map(({ length }) => length)).toEqual([6, 4, 1]);
-  const refused = await shell('kubectl apply -k manifests/crds');
+  const refused = await shell.run('kubectl apply -k manifests/crds');
   expect(refused.exitCode).not.toBe(0);
   const why = 'spec.conversion.webhookClientConfig: Forbidden: should not be set when strategy is not set to Webhook';
   expect(refused.stderr.match(/"[a-z0-9.-]+" is invalid: \[?[^,]+/g)).toEqual(
@@ -171,7 +160,7 @@ test('its kinds are replaced, which `apply` alone is refused; all objects are th
   expect(await identitiesOf(INFRASTRUCTURE)).toEqual(before);
   expect(await identitiesOf(INFRASTRUCTURE.replace('v1beta2', 'v1beta1'))).toEqual(before);
   // As it is from now on.
-  expect(await shell('kubectl apply -k manifests/default')).toMatchObject({ exitCode: 0, stderr: '' });
+  expect(await shell.run('kubectl apply -k manifests/default')).toMatchObject({ exitCode: 0, stderr: '' });
 });
 
 test('its machines go on, with nothing done on their hosts', async () => {
@@ -265,7 +254,7 @@ test('there is a way back, and another time', async () => {
 test('for good: clusterctl takes away the rest of it, and leaves kinds and objects', async () => {
   const before = await identitiesOf(INFRASTRUCTURE);
   // Brings clusterctl's own kinds, and says what it misses.
-  await shell('clusterctl delete --infrastructure k0sproject-k0smotron');
+  await shell.run('clusterctl delete --infrastructure k0sproject-k0smotron');
   await client.apply(peerProvider());
   await follow('Look at it afterwards');
   await follow('Look at it afterwards', 'clusterctl');

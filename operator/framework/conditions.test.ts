@@ -29,6 +29,14 @@ describe('setCondition', () => {
     expect(getCondition(changed, 'Ready')?.lastTransitionTime).toBe(time);
   });
 
+  test('Ready comes first, then a machine’s life in order, Paused last, and types that others made after all', () => {
+    const types = ['Paused', 'HostReserved', 'Other', 'BootstrapExecSucceeded', 'Ready', 'HostReachable'];
+    const list = types.reduce<Condition[]>((all, type) => setCondition(all, { ...waiting, type }, before), []);
+    const ordered = ['Ready', 'HostReserved', 'HostReachable', 'BootstrapExecSucceeded', 'Paused', 'Other'];
+    expect(list.map(({ type }) => type)).toEqual(ordered);
+    expect(setCondition(list, { ...waiting, type: 'HostReserved', status: 'True' }, after).map(({ type }) => type)).toEqual(ordered);
+  });
+
   test('an overlong message is clipped, and stays the same condition', () => {
     const long = { ...waiting, message: 'x'.repeat(40_000) };
     const list = setCondition([], long, before);

@@ -1,4 +1,5 @@
 /** Lists of metav1.Condition, changed as k8s.io/apimachinery's meta.SetStatusCondition does. */
+import { CONDITION } from '../../apis/infrastructure/conditions.ts';
 import type { Condition } from '../../apis/infrastructure/status.ts';
 
 export type NewCondition = Omit<Condition, 'lastTransitionTime'>;
@@ -6,8 +7,12 @@ export type NewCondition = Omit<Condition, 'lastTransitionTime'>;
 /** Length that the schema of a condition's message allows. */
 const MAX_MESSAGE = 32_768;
 
+/** As `clusterctl describe` and `kubectl describe` show them: Ready first, then in the order of a machine's life, Paused last. */
+const ORDER: readonly string[] = Object.values(CONDITION);
+const placeOf = ({ type }: Condition): number => (ORDER.includes(type) ? ORDER.indexOf(type) : ORDER.length);
+
 /**
- * The list with `condition` in it, in place of one of its type or at the end. lastTransitionTime moves only with the status.
+ * The list with `condition` in it, in place of one of its type or where its type belongs. lastTransitionTime moves only with the status.
  * The same array if nothing changed, so that `===` tells whether there is anything to write.
  */
 export function setCondition(list: readonly Condition[] | undefined, condition: NewCondition, now: Date): Condition[] {
@@ -18,7 +23,8 @@ export function setCondition(list: readonly Condition[] | undefined, condition: 
     lastTransitionTime: old?.status === condition.status ? old.lastTransitionTime : timestamp(now),
   };
   if (old !== undefined && same(old, next)) return list as Condition[];
-  return old === undefined ? [...(list ?? []), next] : (list ?? []).map((entry) => (entry === old ? next : entry));
+  const others = (list ?? []).filter((entry) => entry !== old);
+  return [...others, next].sort((a, b) => placeOf(a) - placeOf(b));
 }
 
 export function getCondition(list: readonly Condition[] | undefined, type: string): Condition | undefined {
