@@ -1,6 +1,6 @@
 /** The programs of the test environment: found on the machine, or built once from their Go modules. */
 import { existsSync, readFileSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, readFile, writeFile } from 'node:fs/promises';
 import { arch, homedir, platform } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
@@ -23,6 +23,8 @@ interface Build {
   versionVariable?: string;
   /** Package whose k8sVersionMajor and k8sVersionMinor say which Kubernetes is assumed without a cluster: that of the client library. */
   assumedVersionPackage?: string;
+  /** Files in its folder in go/ that its programs are made of, too. */
+  own?: string[];
   /** What else the artifact holds; written to its folder. */
   extra?: (folder: string, moduleFolder: string, kubectl: string) => Promise<void>;
 }
@@ -54,6 +56,13 @@ const builds = {
     programs: { helm: 'helm.sh/helm/v3/cmd/helm' },
     versionVariable: 'helm.sh/helm/v3/internal/version.version',
     assumedVersionPackage: 'helm.sh/helm/v3/pkg/chartutil',
+  },
+  argocd: {
+    module: 'github.com/argoproj/argo-cd/v3',
+    programs: { argocd: '.', kustomize: 'sigs.k8s.io/kustomize/kustomize/v5' },
+    versionVariable: 'github.com/argoproj/argo-cd/v3/common.version',
+    own: ['main.go', 'health.go'],
+    extra: collectArgoCD,
   },
 } satisfies Record<string, Build>;
 
@@ -107,6 +116,9 @@ export async function providerManifests(program: Program, progress: Progress): P
   return JSON.parse(text) as { crds: object[]; webhooks: object[] };
 }
 
+/** Folder with what Argo CD's image has beside its programs, and with argocd.yaml: its kinds and settings. */
+export const argocdFolder = (progress: Progress): Promise<string> => built('argocd', progress);
+
 function buildOf(program: Program): BuildName {
   const name = (Object.keys(builds) as BuildName[]).find((build) => program in builds[build].programs);
   if (name === undefined) throw new Error(`no build makes ${program}`);
@@ -117,7 +129,8 @@ function buildOf(program: Program): BuildName {
 async function built(name: BuildName, progress: Progress): Promise<string> {
   const build: Build = builds[name];
   const module = join(sources, name);
-  const recipe = [readFileSync(join(module, 'go.mod'), 'utf8'), JSON.stringify(build), RECIPE];
+  const own = (build.own ?? []).map((file) => readFileSync(join(module, file), 'utf8'));
+  const recipe = [readFileSync(join(module, 'go.mod'), 'utf8'), JSON.stringify(build), RECIPE, ...own];
   return cached({ name, version: versionOf(name), recipe }, (folder) =>
     timed(progress, `build ${name} ${versionOf(name)} from source`, async () => {
       await buildPrograms(build, module, versionOf(name), folder);
@@ -176,4 +189,13 @@ async function renderManifests(folder: string, moduleFolder: string, kubectl: st
     const webhooks = objects.filter(({ kind }) => kind.endsWith('WebhookConfiguration'));
     await writeFile(join(folder, `${name}.json`), JSON.stringify({ crds, webhooks }));
   }
+}
+
+async function collectArgoCD(folder: string, moduleFolder: string, kubectl: string): Promise<void> {
+  for (const script of ['git-verify-wrapper.sh', 'gpg-wrapper.sh']) {
+    await copyFile(join(moduleFolder, 'hack', script), join(folder, script));
+    await chmod(join(folder, script), 0o755);
+  }
+  const parts = ['manifests/crds', 'manifests/base/config'].map((path) => must(kubectl, ['kustomize', join(moduleFolder, path)]));
+  await writeFile(join(folder, 'argocd.yaml'), (await Promise.all(parts)).join('---\n'));
 }

@@ -46,6 +46,7 @@ const requirements: Requirement[] = [
   { package: 'mount', program: 'mount', hosts: true },
   { package: 'strace', program: 'strace', hosts: true },
   { package: 'runc', program: 'runc', hosts: true },
+  { package: 'redis-server', program: 'redis-server', hosts: true },
   { package: 'apt', program: 'apt-get', hosts: true },
   { package: 'dpkg', program: 'dpkg-deb', hosts: true },
   { package: 'openssh-server', program: 'sshd', tests: true },

@@ -130,6 +130,15 @@ test('two releases share no object without a namespace but the kinds, and can le
   expect(least).toEqual([]);
 });
 
+test('Argo CD applies the kinds first and prunes none, unless they are not to be kept', async () => {
+  const marks = async (...values: string[]) =>
+    ofKind(await helm.template(...values), 'CustomResourceDefinition').map(({ metadata }) => metadata.annotations);
+  const wave = { 'argocd.argoproj.io/sync-wave': '-1' };
+  const kept = { ...wave, 'argocd.argoproj.io/sync-options': 'Prune=false', 'helm.sh/resource-policy': 'keep' };
+  expect(await marks()).toEqual(Array(5).fill(kept));
+  expect(await marks('--set', 'crds.keep=false')).toEqual(Array(5).fill(wave));
+});
+
 test('everything is labelled as of this provider', async () => {
   for (const { metadata } of await helm.template())
     expect(metadata.labels).toMatchObject({ 'cluster.x-k8s.io/provider': 'infrastructure-remote', 'app.kubernetes.io/instance': 'capr' });

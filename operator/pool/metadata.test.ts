@@ -9,6 +9,14 @@ const own = [
   'topology.cluster.x-k8s.io/dry-run',
   'infrastructure.cluster.x-k8s.io/host-key',
   'infrastructure.cluster.x-k8s.io/quarantined',
+  'argocd.argoproj.io/tracking-id',
+  'argocd.argoproj.io/sync-wave',
+  'app.kubernetes.io/instance',
+  'app.kubernetes.io/managed-by',
+  'kustomize.toolkit.fluxcd.io/name',
+  'helm.toolkit.fluxcd.io/name',
+  'meta.helm.sh/release-name',
+  'helm.sh/chart',
 ];
 
 test.each(own)("%s is the entry's own", (key) => {
@@ -23,6 +31,8 @@ test.each([
   'notcluster.x-k8s.io/x',
   'cluster.x-k8s.io.example.com/x',
   'kubectl.kubernetes.io/other',
+  'app.kubernetes.io/name',
+  'argoproj.io/x',
 ])('%s is passed on', (key) =>
   expect(inherited({ labels: { [key]: 'x' }, annotations: { [key]: 'y' } }, {})).toEqual({
     labels: { [key]: 'x' },

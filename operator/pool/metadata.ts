@@ -4,11 +4,21 @@ import { CLUSTER_GROUP } from '../../apis/cluster/types.ts';
 
 type StringMap = Record<string, string>;
 
-/** last-applied-configuration, paused, clusterctl's and ours; and cluster.x-k8s.io's labels, by which Cluster API finds its own objects. */
+/**
+ * By which what brought the entry into the cluster (kubectl, Argo CD, Flux, Helm) finds its own objects and knows how to treat them. On a
+ * machine they would say that it came from there, too.
+ */
+const DELIVERY = {
+  keys: ['kubectl.kubernetes.io/last-applied-configuration', 'app.kubernetes.io/instance', 'app.kubernetes.io/managed-by'],
+  prefixes: ['argocd.argoproj.io', 'kustomize.toolkit.fluxcd.io', 'helm.toolkit.fluxcd.io', 'meta.helm.sh', 'helm.sh'],
+};
+
+/** Those of its delivery, paused, clusterctl's and ours; and cluster.x-k8s.io's labels, by which Cluster API finds its own objects. */
 function isOwn(key: string): boolean {
   const prefix = key.slice(0, Math.max(0, key.indexOf('/')));
   return (
-    key === 'kubectl.kubernetes.io/last-applied-configuration' ||
+    DELIVERY.keys.includes(key) ||
+    DELIVERY.prefixes.includes(prefix) ||
     prefix === CLUSTER_GROUP ||
     prefix.endsWith(`.${CLUSTER_GROUP}`) ||
     prefix === GROUP

@@ -116,6 +116,7 @@ The check that \`helm test\` runs looks for the kinds, for every right, and for 
 - An upgrade brings the changes of the kinds, too: they are part of the release.
 - \`helm uninstall\` keeps the kinds and with them all objects, unless \`crds.keep\` was off. A release of the same name in the same namespace takes them over again; another one does with \`--take-ownership\`.
 - With \`watchNamespaces\` the manager has Roles in these and no right elsewhere. A second release for other namespaces needs \`crds.enabled=false\` and \`policy.enabled=false\`.
+- [Argo CD](../../docs/argocd.md) applies the kinds first, and does not prune them while \`crds.keep\` is on.
 - \`clusterctl move\` works between clusters that were installed so: the kinds carry the labels that it looks for.
 
 ## Values

@@ -78,7 +78,7 @@ const what: Fields = {
 const parts: Fields = {
   crds: section('The kinds. They are part of the release, so that an upgrade brings their changes.', {
     enabled: flag(true, 'Install them. Off where another release, clusterctl or Argo CD does.'),
-    keep: flag(true, 'Keep them, and with them every object, when the release is uninstalled.'),
+    keep: flag(true, 'Keep them, and with them every object, when the release is uninstalled or Argo CD prunes.'),
   }),
   policy: section('The admission policy that keeps templates as they are; it is for the whole cluster.', {
     enabled: flag(true, 'Install it. Off where another release does.'),
