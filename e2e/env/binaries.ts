@@ -55,6 +55,7 @@ const builds = {
     versionVariable: 'helm.sh/helm/v3/internal/version.version',
     assumedVersionPackage: 'helm.sh/helm/v3/pkg/chartutil',
   },
+  grafana: { module: 'github.com/grafana/grafana-foundation-sdk/go', programs: { 'grafana-dashboard': '.' } },
 } satisfies Record<string, Build>;
 
 type BuildName = keyof typeof builds;

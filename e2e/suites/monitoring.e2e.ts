@@ -6,7 +6,7 @@ import { rulesOf } from '../../apis/generate/rbac.ts';
 import { RIGHTS } from '../../apis/rights.ts';
 import { findPrograms } from '../env/binaries.ts';
 import { parseYAML } from '../env/client.ts';
-import { must } from '../env/command.ts';
+import { must, run } from '../env/command.ts';
 import { MANAGER } from '../env/control-plane.ts';
 import type { Host } from '../env/hosts.ts';
 import { type Prometheus, prometheusPrograms, startPrometheus } from '../env/prometheus.ts';
@@ -54,6 +54,16 @@ test('promtool takes the rules, also as the Prometheus operator gets them', asyn
 
 test('each alert is raised by the series that it is for, and by no others', async () => {
   expect(await must(promtool, ['test', 'rules', join(monitoring, 'alerts_test.yaml')])).toContain('SUCCESS');
+});
+
+test('the dashboard is one by the schema that Grafana publishes, read strictly', async () => {
+  const program = (await findPrograms(['grafana-dashboard'], () => undefined))['grafana-dashboard'];
+  const text = await readFile(join(monitoring, 'dashboard.json'), 'utf8');
+  const { panels } = JSON.parse(text) as { panels: object[] };
+  expect(await must(program, [], { input: text })).toBe(`${panels.length} panels\n`);
+  const { exitCode, stderr } = await run(program, [], { input: text.replace('"gridPos"', '"gridPosition"') });
+  expect(exitCode).toBe(1);
+  expect(stderr).toContain('gridPosition');
 });
 
 /** As in docs/monitoring.md, but for where the manager is. */
