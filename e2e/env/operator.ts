@@ -43,8 +43,9 @@ export interface Operator {
   logs(): string;
   /** Its metrics in Prometheus' text form; not with secureDiagnostics. */
   metrics(): Promise<string>;
-  /** `host:port` of its diagnostics. */
+  /** `host:port` of its diagnostics, and of /healthz and /readyz. */
   diagnostics: string;
+  health: string;
 }
 
 /** Installs kinds, rights and policies (everything of manifests/default except the Deployment), then starts the manager and waits for /readyz. */
@@ -92,6 +93,7 @@ export async function startOperator(
     logs: () => started.output(),
     metrics: async () => (await fetch(`http://127.0.0.1:${diagnosticsPort}/metrics`)).text(),
     diagnostics: `127.0.0.1:${diagnosticsPort}`,
+    health: `127.0.0.1:${healthPort}`,
   };
 }
 
