@@ -3,7 +3,7 @@
  * generated from here, and the client refuses a request that is not declared here.
  */
 import { CLUSTER_GROUP } from './cluster/types.ts';
-import { CONFIG_MAPS, EVENTS, LEASES, NAMESPACES, SECRETS } from './core.ts';
+import { CONFIG_MAPS, EVENTS, LEASES, NAMESPACES, SECRETS, SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS } from './core.ts';
 import { POOLED_REMOTE_MACHINES, REMOTE_CLUSTERS, REMOTE_MACHINES } from './infrastructure/resources.ts';
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'patch';
@@ -68,6 +68,9 @@ export const RIGHTS: readonly Right[] = [
 
   right('create', EVENTS, 'What a person would want to know.'),
   right('patch', EVENTS, 'An Event that comes again is counted in the first one.'),
+
+  right('create', TOKEN_REVIEWS, 'Who asks for diagnostics.', { cluster: true }),
+  right('create', SUBJECT_ACCESS_REVIEWS, 'Whether whoever asks for diagnostics may have them.', { cluster: true }),
 
   right('get', LEASES, 'Who leads.', { name: LEASE_NAME, own: true }),
   right('create', LEASES, 'The first manager makes it; a name cannot be demanded of what is not there yet.', { own: true }),

@@ -2,9 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
-import { collectDefaultMetrics, Registry } from 'prom-client';
 import { parseFlags } from './flags.ts';
-import { createMetrics } from './framework/metrics.ts';
 
 const root = path.join(__dirname, '..');
 const flags = (...args: string[]) => parseFlags(['node', 'manager', ...args], '1.2.3');
@@ -57,6 +55,7 @@ test.each<[string[], object]>([
   ],
   [['--health-addr', '127.0.0.1:1'], { healthAddr: '127.0.0.1:1' }],
   [['--insecure-diagnostics', '--diagnostics-address', ':2'], { insecureDiagnostics: true, diagnosticsAddress: ':2' }],
+  [['--diagnostics-cert-dir', '/certificates'], { diagnosticsCertDir: '/certificates' }],
   [['--concurrency', '1'], { concurrency: 1 }],
   [['--bootstrap-timeout', '90s'], { bootstrapTimeout: 90_000 }],
   [['--bootstrap-timeout=1h30m'], { bootstrapTimeout: 5_400_000 }],
@@ -121,17 +120,5 @@ describe('docs/reference/flags.md', () => {
     const field = name.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
     const valueOf = (...args: string[]): unknown => Object.entries(flags(...args)).find(([key]) => key === field)?.[1];
     expect(valueOf()).toEqual(value === '' ? undefined : value === 'false' ? false : valueOf(`--${name}=${value}`));
-  });
-
-  test('lists every metric of ours, with its type and labels', async () => {
-    const usual = new Registry();
-    collectDefaultMetrics({ register: usual });
-    const metrics = createMetrics();
-    const all = await metrics.registry.getMetricsAsJSON();
-    const own = all.filter(({ name }) => usual.getSingleMetric(name) === undefined);
-    const listed = rows.filter(([name = '']) => /^[a-z]+_[a-z_]+$/.test(name)).map(([name, type, labels]) => [name, type, labels]);
-    const labelsOf = (name: string): string =>
-      (metrics.registry.getSingleMetric(name) as unknown as { labelNames: string[] }).labelNames.join(', ');
-    expect(listed.sort()).toEqual(own.map(({ name, type }) => [name, String(type), labelsOf(name)]).sort());
   });
 });

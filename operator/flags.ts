@@ -17,6 +17,7 @@ export interface Flags {
   leaderElectRetryPeriod: number;
   healthAddr: string;
   diagnosticsAddress: string;
+  diagnosticsCertDir?: string;
   insecureDiagnostics: boolean;
   concurrency: number;
   /** ms */
@@ -95,8 +96,9 @@ export function parseFlags(argv: readonly string[], version: string): Flags {
     .addOption(ofLease('--leader-elect-renew-deadline', 'time without a renewal after which the leader stops', '10s'))
     .addOption(ofLease('--leader-elect-retry-period', 'time between two attempts to take or renew the Lease', '2s'))
     .option('--health-addr <address>', 'address of /healthz and /readyz', ':9440')
-    .option('--diagnostics-address <address>', 'address of /metrics, which are served with --insecure-diagnostics only', ':8443')
-    .option('--insecure-diagnostics', 'serve /metrics without TLS and authentication', false)
+    .option('--diagnostics-address <address>', 'address of /metrics and /debug/flags/v, over HTTPS to whoever has the right', ':8443')
+    .option('--diagnostics-cert-dir <folder>', 'folder of tls.crt and tls.key for diagnostics; not set: a certificate is made')
+    .option('--insecure-diagnostics', 'serve /metrics, and nothing else, over plain HTTP to everyone', false)
     .option('--concurrency <n>', 'objects of a kind that are reconciled at once', positive, 10)
     .addOption(
       new Option('--bootstrap-timeout <duration>', 'longest time of a bootstrap; annotation bootstrap-timeout overrides it')

@@ -19,15 +19,17 @@ import { type Flags, parseFlags } from './flags.ts';
 import { BackgroundTasks } from './framework/background.ts';
 import { ApiClient, servedVersion } from './framework/client.ts';
 import { Controller } from './framework/controller.ts';
+import { DiagnosticsServer } from './framework/diagnostics.ts';
 import { EventSink } from './framework/events.ts';
 import { HealthServer } from './framework/health.ts';
 import { createInformer } from './framework/informers.ts';
 import { loadKubeConfig, serverAccess } from './framework/kubeconfig.ts';
 import { LeaderElector } from './framework/leader-election.ts';
-import { createLogger } from './framework/logging.ts';
-import { createMetrics } from './framework/metrics.ts';
+import { createLogger, type RootLogger } from './framework/logging.ts';
 import { RemoteOperator } from './framework/operator.ts';
+import { Reviews } from './framework/reviews.ts';
 import type { Logger, Reconciler, Request, Resource } from './framework/types.ts';
+import { managerMetrics, type ManagerMetrics } from './metrics.ts';
 import { Allocator } from './pool/allocator.ts';
 import { ENTRY_INDEXES, MACHINE_INDEXES } from './pool/indexes.ts';
 import { decryptIn, plannerIn, startDecrypting, startPlanning } from './reading.ts';
@@ -35,6 +37,7 @@ import { Executor, type Progress } from './runner/execution.ts';
 import { createRunner } from './runner/runner.ts';
 import { KeyRing } from './ssh/key-ring.ts';
 import { SSHDialer } from './ssh/dialer.ts';
+import { MeasuredDialer } from './ssh/measured.ts';
 import { workloadConnector } from './workload.ts';
 
 /** Milliseconds between SSH keepalives: a dead host is noticed within three of them. */
@@ -63,12 +66,7 @@ function leaseNamespace({ leaderElect, leaderElectionNamespace }: Flags): string
   return namespace;
 }
 
-function leaderElection(
-  flags: Flags,
-  client: ApiClient,
-  log: Logger,
-  metrics: ReturnType<typeof createMetrics>,
-): LeaderElector | undefined {
+function leaderElection({ flags, client, log, metrics }: Foundation): LeaderElector | undefined {
   const namespace = leaseNamespace(flags);
   if (namespace === undefined) return undefined;
   const identity = `${hostname()}_${randomBytes(4).toString('hex')}`;
@@ -85,12 +83,17 @@ function podNamespace(): string | undefined {
   }
 }
 
+type Tasks = BackgroundTasks<Progress, HostOutcome>;
+type Queues = Map<TaskOwner, (request: Request) => void>;
+
 /** What everything else stands on. */
 interface Foundation {
   flags: Flags;
   log: Logger;
   client: ApiClient;
-  metrics: ReturnType<typeof createMetrics>;
+  metrics: ManagerMetrics;
+  queues: Queues;
+  tasks: Tasks;
   resources: { clusters: Resource; owners: Resource };
 }
 
@@ -107,34 +110,33 @@ function createCaches({ client, log, flags, resources }: Foundation) {
   };
 }
 
-/** What goes on over SSH and in workload clusters; its progress enqueues the object that it is of. */
-function createWork({ client, log, flags }: Foundation) {
-  const queues = new Map<TaskOwner, (request: Request) => void>();
-  const tasks = new BackgroundTasks<Progress, HostOutcome>({
+/** What goes on over SSH; its progress enqueues the object that it is of. */
+function createTasks(flags: Flags): { queues: Queues; tasks: Tasks } {
+  const queues: Queues = new Map();
+  const tasks: Tasks = new BackgroundTasks({
     slots: slotsOf(flags),
     onChange: (key) => {
       const { owner, request } = ownerOfTask(key);
       queues.get(owner)?.(request);
     },
   });
+  return { queues, tasks };
+}
+
+function createWork({ client, log, flags, metrics }: Foundation) {
   const { sshConnectTimeout: timeout, sshLegacyAlgorithms: legacyAlgorithms } = flags;
-  const dialer = new SSHDialer(new KeyRing(decryptIn(startDecrypting())));
+  const dialer = new MeasuredDialer(new SSHDialer(new KeyRing(decryptIn(startDecrypting()))), metrics.connections);
   const executor = new Executor(dialer, createRunner, { timeout, keepalive: KEEPALIVE, legacyAlgorithms });
   const planner = plannerIn(startPlanning());
-  return { queues, tasks, executor, planner, nodes: new WorkloadNodes(client, workloadConnector(VERSION, log), log) };
+  return { executor, planner, nodes: new WorkloadNodes(client, workloadConnector(VERSION, log), log) };
 }
 
 type Caches = ReturnType<typeof createCaches>;
 type Work = ReturnType<typeof createWork>;
 
 /** A controller a kind, told of the changes that concern it. */
-function createControllers(
-  foundation: Foundation,
-  caches: Caches,
-  { queues, tasks, executor, planner, nodes }: Work,
-  events: EventSink,
-): Controller[] {
-  const { client, log, flags, metrics, resources } = foundation;
+function createControllers(foundation: Foundation, caches: Caches, { executor, planner, nodes }: Work, events: EventSink): Controller[] {
+  const { client, log, flags, metrics, resources, queues, tasks } = foundation;
   const { machines, entries, remoteClusters, owners, clusters } = caches;
   const allocator = new Allocator(client, entries, machines);
   const common = { client, machines, entries, clusters, allocator, access: new AccessReader(client), executor, tasks, events };
@@ -178,30 +180,38 @@ function createControllers(
   return [forMachines, forEntries, forClusters];
 }
 
-async function build(flags: Flags, log: Logger): Promise<RemoteOperator> {
+function createDiagnostics({ flags, client, log, metrics: { registry } }: Foundation, { setVerbosity }: Pick<RootLogger, 'setVerbosity'>) {
+  const { diagnosticsAddress: address, diagnosticsCertDir: certificates, insecureDiagnostics } = flags;
+  const secure = { access: new Reviews(client), certificates, setVerbosity };
+  return new DiagnosticsServer({ address, registry, log, ...(!insecureDiagnostics && { secure }) });
+}
+
+async function build(flags: Flags, log: RootLogger): Promise<RemoteOperator> {
   const config = loadKubeConfig(flags.kubeconfig);
-  const metrics = createMetrics();
+  const work = createTasks(flags);
+  const { watchFilter } = flags;
+  const metrics = managerMetrics({ version: VERSION, watchFilter, now: () => client.now(), waiting: () => work.tasks.waiting });
   const client = new ApiClient({ access: serverAccess(config), version: VERSION, log, metrics, isDeclared });
   const resources = await clusterResources(client, AbortSignal.timeout(60_000));
-  const foundation = { flags, log, client, metrics, resources };
+  const foundation = { flags, log, client, metrics, resources, ...work };
   const caches = createCaches(foundation);
-  const work = createWork(foundation);
+  caches.machines.onChange(metrics.onMachine);
+  caches.entries.onChange(metrics.onEntry);
+  const hosts = createWork(foundation);
   const events = new EventSink({ client, log, instance: hostname() });
-  const lease = leaderElection(flags, client, log, metrics);
-  if (!flags.insecureDiagnostics)
-    log.info('metrics are not served: that takes --insecure-diagnostics', { address: flags.diagnosticsAddress });
-  const diagnostics = flags.insecureDiagnostics ? { diagnostics: { address: flags.diagnosticsAddress, registry: metrics.registry } } : {};
+  const lease = leaderElection(foundation);
   return new RemoteOperator({
     config,
     log,
     informers: Object.values(caches),
-    controllers: createControllers(foundation, caches, work, events),
+    controllers: createControllers(foundation, caches, hosts, events),
     ...(lease && { leaderElection: lease }),
-    health: new HealthServer({ address: flags.healthAddr, ...diagnostics, log }),
+    health: new HealthServer({ address: flags.healthAddr, log }),
+    diagnostics: createDiagnostics(foundation, { setVerbosity: (verbosity) => log.setVerbosity(verbosity) }),
     cleanups: [
       () => work.tasks.shutDown(),
       () => {
-        work.nodes.shutDown();
+        hosts.nodes.shutDown();
         return events.drain(3_000);
       },
     ],

@@ -11,7 +11,8 @@ import { GROUP } from '../infrastructure/group.ts';
 import { chartFiles } from './chart/chart.ts';
 import { customResourceDefinition } from './crd.ts';
 import { KINDS } from './kinds.ts';
-import { leaderElectionRole, managerRole, rightsReference } from './rbac.ts';
+import { metricsReference } from './metrics.ts';
+import { leaderElectionRole, managerRole, metricsReaderRole, rightsReference } from './rbac.ts';
 import { apiReference, conditionsReference } from './reference.ts';
 
 const HEADER = '# Written by `npm run generate`. Do not edit.\n';
@@ -26,7 +27,9 @@ export async function generate(): Promise<Map<string, string>> {
     ['manifests/monitoring/prometheus-rule.yaml', prometheusRule()],
     ['manifests/rbac/manager.yaml', documents(managerRole())],
     ['manifests/rbac/leader-election.yaml', documents(leaderElectionRole())],
+    ['manifests/rbac/metrics-reader.yaml', documents([metricsReaderRole()])],
     ['docs/reference/rights.md', rightsReference()],
+    ['docs/reference/metrics.md', await metricsReference()],
     ['docs/reference/api.md', apiReference(KINDS)],
     ['docs/reference/conditions.md', conditionsReference()],
     ...chartFiles(),

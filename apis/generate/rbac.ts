@@ -4,6 +4,9 @@ import { RIGHTS, type Right } from '../rights.ts';
 const NAMESPACE = 'cluster-api-provider-remote-system';
 const SERVICE_ACCOUNT = 'cluster-api-provider-remote';
 
+/** What it takes to read /metrics. */
+export const METRICS_READER_RULES = [{ nonResourceURLs: ['/metrics'], verbs: ['get'] }];
+
 interface Rule {
   apiGroups: string[];
   resources: string[];
@@ -50,17 +53,27 @@ export const managerRole = (): object[] =>
 export const leaderElectionRole = (): object[] =>
   roleAndBinding('Role', 'cluster-api-provider-remote-leader-election', RIGHTS.filter(isOwn));
 
+/** For whoever collects the metrics: to be bound to their account. */
+export const metricsReaderRole = (): object => ({
+  apiVersion: 'rbac.authorization.k8s.io/v1',
+  kind: 'ClusterRole',
+  metadata: { name: `${NAMESPACE}-metrics-reader` },
+  rules: METRICS_READER_RULES,
+});
+
 /** docs/reference/rights.md */
 export function rightsReference(): string {
-  const rows = RIGHTS.map(({ verb, group, resource, name, own, why }) => {
-    const where = [name && `\`${name}\` only`, own && 'in its own namespace'].filter(Boolean).join(', ');
+  const rows = RIGHTS.map(({ verb, group, resource, name, own, cluster, why }) => {
+    const where = [name && `\`${name}\` only`, own && 'in its own namespace', cluster && 'whichever namespaces it watches']
+      .filter(Boolean)
+      .join(', ');
     return `| \`${verb}\` | \`${resource}\` | ${group === '' ? 'core' : `\`${group}\``} | ${why}${where === '' ? '' : ` (${where})`} |`;
   });
   return `<!-- Written by \`npm run generate\`. Do not edit. -->
 
 # Rights
 
-What the operator may do on the management cluster, and what for. It has no other right: [manifests/rbac](../../manifests/rbac/manager.yaml) grants these, and a request that is not among them is refused by its own client. It deletes nothing, creates nothing but Events and its Lease, and has no right on templates.
+What the operator may do on the management cluster, and what for. It has no other right: [manifests/rbac](../../manifests/rbac/manager.yaml) grants these, and a request that is not among them is refused by its own client. It deletes nothing, makes no objects but Events and its Lease (reviews are questions, nothing stays of them), and has no right on templates.
 
 | Verb | Resource | API group | What for |
 | --- | --- | --- | --- |

@@ -64,6 +64,7 @@ const builds = {
     own: ['main.go', 'health.go'],
     extra: collectArgoCD,
   },
+  grafana: { module: 'github.com/grafana/grafana-foundation-sdk/go', programs: { 'grafana-dashboard': '.' } },
 } satisfies Record<string, Build>;
 
 type BuildName = keyof typeof builds;

@@ -129,6 +129,16 @@ export class Client {
     return this.rest.call<T>({ method: 'PATCH', path, body, contentType: 'application/merge-patch+json' });
   }
 
+  /** A token of a ServiceAccount, for a day. */
+  async tokenOf({ namespace, serviceAccount }: { namespace: string; serviceAccount: string }): Promise<string> {
+    const { status } = await this.rest.call<{ status: { token: string } }>({
+      method: 'POST',
+      path: `/api/v1/namespaces/${namespace}/serviceaccounts/${serviceAccount}/token`,
+      body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 24 * 60 * 60 } },
+    });
+    return status.token;
+  }
+
   /** Asks for deletion; an object that is gone already is no error. See waitForGone. */
   async delete(reference: NamedReference, propagationPolicy?: 'Foreground'): Promise<void> {
     const call: Call = { method: 'DELETE', path: await this.#path(reference) };

@@ -27,6 +27,8 @@ export interface OperatorOptions {
   program?: string;
   /** URL of something before the API server that has a certificate of its authority. Default: the API server's own. */
   server?: string;
+  /** Diagnostics as in production: over HTTPS, to whoever has the right. */
+  secureDiagnostics?: true;
   /** The manifests are there already. */
   installed?: boolean;
 }
@@ -39,8 +41,11 @@ export interface Operator {
   kill(): Promise<void>;
   /** Everything that it has logged. */
   logs(): string;
-  /** Its metrics in Prometheus' text form. */
+  /** Its metrics in Prometheus' text form; not with secureDiagnostics. */
   metrics(): Promise<string>;
+  /** `host:port` of its diagnostics, and of /healthz and /readyz. */
+  diagnostics: string;
+  health: string;
 }
 
 /** Installs kinds, rights and policies (everything of manifests/default except the Deployment), then starts the manager and waits for /readyz. */
@@ -57,6 +62,7 @@ export async function startOperator(
     installed,
     kubeconfig: given,
     unready,
+    secureDiagnostics,
   }: OperatorOptions,
 ): Promise<Operator> {
   if (installed !== true) await installedManifests(client);
@@ -72,7 +78,7 @@ export async function startOperator(
       `--kubeconfig=${kubeconfig}`,
       `--health-addr=127.0.0.1:${healthPort}`,
       `--diagnostics-address=127.0.0.1:${diagnosticsPort}`,
-      '--insecure-diagnostics',
+      ...(secureDiagnostics ? [] : ['--insecure-diagnostics']),
       ...(namespace === undefined ? [] : [`--namespace=${namespace}`]),
       ...args,
     ],
@@ -86,23 +92,21 @@ export async function startOperator(
     kill: () => started.kill(),
     logs: () => started.output(),
     metrics: async () => (await fetch(`http://127.0.0.1:${diagnosticsPort}/metrics`)).text(),
+    diagnostics: `127.0.0.1:${diagnosticsPort}`,
+    health: `127.0.0.1:${healthPort}`,
   };
 }
 
 /** A kubeconfig with a token of the manager's ServiceAccount, as a pod would get it. */
 async function serviceAccountKubeconfig(controlPlane: ControlPlaneAccess, client: Client, name: string): Promise<string> {
-  const { status } = await client.rest.call<{ status: { token: string } }>({
-    method: 'POST',
-    path: `/api/v1/namespaces/${MANAGER.namespace}/serviceaccounts/${MANAGER.serviceAccount}/token`,
-    body: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: { expirationSeconds: 24 * 60 * 60 } },
-  });
+  const token = await client.tokenOf(MANAGER);
   const certificateAuthority = Buffer.from(controlPlane.ca).toString('base64');
   const config = {
     apiVersion: 'v1',
     kind: 'Config',
     'current-context': 'e2e',
     clusters: [{ name: 'e2e', cluster: { server: controlPlane.url, 'certificate-authority-data': certificateAuthority } }],
-    users: [{ name: 'e2e', user: { token: status.token } }],
+    users: [{ name: 'e2e', user: { token } }],
     contexts: [{ name: 'e2e', context: { cluster: 'e2e', user: 'e2e' } }],
   };
   const path = join(controlPlane.folder, `${name}.kubeconfig`);

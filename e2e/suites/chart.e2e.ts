@@ -79,7 +79,7 @@ test('every flag of the manager has a value', async () => {
   const { stdout } = spawnSync(process.execPath, [join(CHART, '../../operator/main.ts'), '--help'], { encoding: 'utf8' });
   const known = [...stdout.matchAll(/^ {2}(?:-\w, )?--([a-z-]+)/gm)].map(([, name = '']) => name);
   const given = args.map((arg) => /^--([a-z-]+)/.exec(arg)?.[1]);
-  expect(known.filter((name) => !given.includes(name)).sort()).toEqual(['check', 'help', 'version']);
+  expect(known.filter((name) => !given.includes(name)).sort()).toEqual(['check', 'diagnostics-cert-dir', 'help', 'version']);
 });
 
 test('a Pod can be placed, and its image had, as a cluster needs it', async () => {
@@ -105,8 +105,12 @@ test('a Pod can be placed, and its image had, as a cluster needs it', async () =
 
 test('roles are what the manager declares: in the cluster, or in each namespace that it watches', async () => {
   const rules = (own: boolean) => rulesOf(RIGHTS.filter((right) => (right.own ?? false) === own));
+  const ofManager = (objects: Manifest[]) =>
+    ofKind(objects, 'ClusterRole')
+      .filter(({ metadata }) => metadata.name?.endsWith('-manager'))
+      .map((role) => role['rules']);
   const everywhere = await helm.template();
-  expect(ofKind(everywhere, 'ClusterRole').map((role) => role['rules'])).toEqual([rules(false)]);
+  expect(ofManager(everywhere)).toEqual([rules(false)]);
   expect(ofKind(everywhere, 'Role').map((role) => role['rules'])).toEqual([rules(true)]);
 
   const some = await helm.template('--set', 'watchNamespaces={a,b}');
@@ -116,7 +120,37 @@ test('roles are what the manager declares: in the cluster, or in each namespace 
   expect(ofKind(some, 'Role').at(0)?.['rules']).toEqual(rulesOf(RIGHTS.filter(({ own, cluster }) => own !== true && cluster !== true)));
   // Only what has no namespace.
   const cluster = rulesOf(RIGHTS.filter((right) => right.cluster === true));
-  expect(ofKind(some, 'ClusterRole').map((role) => role['rules'])).toEqual(cluster.length === 0 ? [] : [cluster]);
+  expect(ofManager(some)).toEqual([cluster]);
+});
+
+test('metrics are for whoever is bound to a role that nobody has yet', async () => {
+  const objects = await helm.template();
+  const role = { nonResourceURLs: ['/metrics'], verbs: ['get'] };
+  const [reader] = ofKind(objects, 'ClusterRole').filter(({ metadata }) => metadata.name?.endsWith('-metrics-reader'));
+  expect(reader?.['rules']).toEqual([role]);
+  const bound = ofKind(objects, 'ClusterRoleBinding').map((binding) => (binding['roleRef'] as { name: string }).name);
+  expect(bound).not.toContain(reader?.metadata.name);
+  const monitored = (...args: string[]) => helm.template('--set', 'metrics.serviceMonitor.enabled=true', ...args);
+  const endpointOf = (all: Manifest[]) => (ofKind(all, 'ServiceMonitor')[0]?.spec as { endpoints: [object] }).endpoints[0];
+  const token = { bearerTokenFile: '/var/run/secrets/kubernetes.io/serviceaccount/token' };
+  expect(endpointOf(await monitored())).toMatchObject({ scheme: 'https', ...token, tlsConfig: { insecureSkipVerify: true } });
+  expect(endpointOf(await monitored('--set', 'diagnostics.insecure=true'))).not.toHaveProperty('bearerTokenFile');
+});
+
+test('a certificate of the cluster’s own is mounted and named', async () => {
+  const objects = await helm.template(...set({ 'diagnostics.certificateSecret': 'certificate', 'extraVolumes[0].name': 'more' }));
+  expect(argsOf(objects)).toContain('--diagnostics-cert-dir=/diagnostics-certificate');
+  const { volumes, containers } = podOf(objects);
+  const name = 'diagnostics-certificate';
+  expect(volumes).toEqual([{ name, secret: { secretName: 'certificate' } }, { name: 'more' }]);
+  expect(containers[0]).toMatchObject({ volumeMounts: [{ name, mountPath: '/diagnostics-certificate', readOnly: true }] });
+});
+
+test('alerts name runbooks where they are served', async () => {
+  const text = JSON.stringify(
+    await helm.template(...set({ 'metrics.prometheusRule.enabled': 'true', 'metrics.prometheusRule.runbooks': 'https://x.example/' })),
+  );
+  expect(text).toMatch(/"runbook_url":"https:\/\/x\.example\/RemoteProviderWithoutLeader\.md"/);
 });
 
 test('two releases share no object without a namespace but the kinds, and can leave these and the policy to one of them', async () => {

@@ -5,9 +5,10 @@ import { IMAGE } from '../env/kubelet/image.ts';
 import { isRolledOut } from '../env/kubelet/kubelet.ts';
 import type { Host } from '../env/hosts.ts';
 import { CHART, Helm } from '../fixtures/helm.ts';
+import { lastsUntil, mustExec, waitForFile } from '../fixtures/hosts.ts';
 import { type Management, startManagement } from '../fixtures/management.ts';
 import { INFRASTRUCTURE, Objects } from '../fixtures/objects.ts';
-import { conditionOf, historyOf, runIDOf } from '../fixtures/pool.ts';
+import { cleanUpCommands, conditionOf, historic, historyOf, runIDOf } from '../fixtures/pool.ts';
 import { expectUsedOnce, makeWorkers, scaleWorkers } from '../fixtures/workers.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
 
@@ -23,14 +24,17 @@ let management: Management;
 let helm: Helm;
 let objects: Objects;
 let hosts: Host[];
+/** In no pool. */
+let others: Host[];
 let machines: AnyObject[];
 
 beforeAll(async () => {
   const suite = environment();
   objects = new Objects('machines');
-  [management, hosts] = await Promise.all([
+  [management, hosts, others] = await Promise.all([
     startManagement(suite, { namespace: NAMESPACE, alsoNamed: [IMAGE.replace(/:.*/, ':v0.2.0')] }),
     suite.createHosts(2),
+    suite.createHosts(3),
   ]);
   helm = await Helm.find(management.env, join(suite.state.run.folder, 'helm'));
   for (const name of [objects.namespace, 'others'])
@@ -91,7 +95,28 @@ async function expectUntouched(): Promise<void> {
   expect((await Promise.all(hosts.map(historyOf))).flat().sort()).toEqual(runs);
 }
 
-test('upgrade to a later chart: kinds, values and replicas follow, and what runs goes on', async () => {
+/** Machines whose bootstraps last until they are told to end. */
+async function beginRuns(): Promise<string[]> {
+  const names = others.map((_, i) => `in-flight-${i}`);
+  const data = historic([lastsUntil('/run/e2e-may-end')]);
+  for (const [i, name] of names.entries())
+    await management.client.applyAll(objects.explicit(name, 'pooled', others[i] as Host, data, { cleanUpCommands }));
+  await Promise.all(others.map((host) => waitForFile(host, '/run/e2e-may-end.began')));
+  return names;
+}
+
+/** Lets them end: each ran once, and its machine is ready. */
+async function expectRunOnce(names: string[]): Promise<void> {
+  const { client } = management;
+  await Promise.all(others.map((host) => mustExec(host, 'touch /run/e2e-may-end')));
+  const ended = await Promise.all(names.map((name) => client.waitForCondition(objects.ref('RemoteMachine', name), 'Ready')));
+  expect(await Promise.all(others.map(historyOf))).toEqual(ended.map((machine) => [`run ${runIDOf(machine)}`]));
+  for (const name of names) await client.delete(objects.clusterRef('Machine', name));
+  for (const name of names) await client.waitForGone(objects.ref('RemoteMachine', name));
+}
+
+test('upgrade to a later chart: kinds, values and replicas follow, and bootstraps that run go on, once', async () => {
+  const inFlight = await beginRuns();
   const column = '      additionalPrinterColumns:\n        - name: Later\n          type: string\n          jsonPath: .spec.pool\n';
   const kind = 'files/crds/infrastructure.cluster.x-k8s.io_remotemachines.yaml';
   const chart = await helm.laterChart(LATER, { [kind]: (text) => text.replaceAll('      additionalPrinterColumns:\n', column) });
@@ -107,6 +132,7 @@ test('upgrade to a later chart: kinds, values and replicas follow, and what runs
   expect(await argsNow()).toEqual(expect.arrayContaining(['--concurrency=4', '--v=2']));
   expect(isRolledOut(await management.client.get(deployment))).toBe(true);
   expect((await management.kubelet.pods()).filter(({ name }) => name !== 'capr-check')).toHaveLength(2);
+  await expectRunOnce(inFlight);
   await expectUntouched();
 });
 
@@ -149,9 +175,9 @@ describe('a release that watches some namespaces', () => {
 
   test('has no right elsewhere, and passes its check', async () => {
     await helm.must('upgrade', 'capr', CHART, ...inRelease, ...watching);
-    expect(
-      await management.client.find({ apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', name: `${NAMESPACE}-capr-manager` }),
-    ).toBe(undefined);
+    const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', name: `${NAMESPACE}-capr-manager` };
+    const { rules } = (await management.client.get(role)) as unknown as { rules: { resources: string[] }[] };
+    expect(rules.flatMap(({ resources }) => resources)).toEqual(['tokenreviews', 'subjectaccessreviews']);
     await helm.must('test', 'capr', '--namespace', NAMESPACE);
     expect(await checked()).toContain('ok      may get secrets in namespace others\n');
   });

@@ -3,6 +3,7 @@ import { must } from '../env/command.ts';
 import type { Manifest } from '../env/client.ts';
 import type { Host } from '../env/hosts.ts';
 import type { Operator } from '../env/operator.ts';
+import { lastsUntil, mustExec, waitForFile } from '../fixtures/hosts.ts';
 import { counting, Objects, PREFIX, runsOf } from '../fixtures/objects.ts';
 import { conditionOf } from '../fixtures/pool.ts';
 import { Reports } from '../fixtures/reports.ts';
@@ -46,7 +47,7 @@ beforeAll(async () => {
   const { client, namespace, createHosts } = environment();
   objects = new Objects(namespace);
   await must(process.execPath, ['operator/bundle.ts']);
-  [hosts, managers] = await Promise.all([createHosts(4), Promise.all([start('a'), start('b')])]);
+  [hosts, managers] = await Promise.all([createHosts(5), Promise.all([start('a'), start('b')])]);
   await client.applyAll(objects.cluster('shipped').map(labelled));
 });
 
@@ -85,13 +86,40 @@ test('a run has as long as --bootstrap-timeout says', async () => {
   expect((await host(3).exec('pgrep -f "sleep 471[1]"')).stdout).toBe('');
 });
 
+/** The leader and the one that stands by. */
+const inOrder = () => managers.toSorted((a, b) => Number(leads(b)) - Number(leads(a))) as [Operator, Operator];
+const isHeldBy = (text: string) => (lease: { spec?: Record<string, unknown> }) => {
+  const holder = lease.spec?.['holderIdentity'];
+  return typeof holder === 'string' && holder !== '' && text.includes(holder);
+};
+
+test('a leader that dies is replaced within 20 s, and the run that it followed is followed to its end', async () => {
+  const { client } = environment();
+  const [leader, other] = inOrder();
+  await client.waitFor(LEASE, isHeldBy(leader.logs()));
+  await client.applyAll(
+    explicit('followed', host(4), counting([lastsUntil('/run/e2e-may-end')])).map((manifest) =>
+      manifest.kind === 'RemoteMachine'
+        ? { ...manifest, metadata: { ...manifest.metadata, annotations: { [`${PREFIX}/bootstrap-timeout`]: '2m' } } }
+        : manifest,
+    ),
+  );
+  await waitForFile(host(4), '/run/e2e-may-end.began');
+  const died = performance.now();
+  await leader.kill();
+  await client.waitFor(LEASE, (lease) => isHeldBy(other.logs())(lease) && leads(other), 30_000);
+  const took = performance.now() - died;
+  process.stdout.write(`another manager led ${(took / 1000).toFixed(1)} s after the leader was killed\n`);
+  expect(took).toBeLessThan(20_000);
+  await mustExec(host(4), 'touch /run/e2e-may-end');
+  await ready('followed');
+  expect(await runsOf(host(4))).toBe(1);
+  managers = [other, await start('c')];
+});
+
 test('a leader that is told to stop hands over at once', async () => {
   const { client } = environment();
-  const [leader, other] = managers.toSorted((a, b) => Number(leads(b)) - Number(leads(a))) as [Operator, Operator];
-  const isHeldBy = (text: string) => (lease: { spec?: Record<string, unknown> }) => {
-    const holder = lease.spec?.['holderIdentity'];
-    return typeof holder === 'string' && holder !== '' && text.includes(holder);
-  };
+  const [leader, other] = inOrder();
   await client.waitFor(LEASE, isHeldBy(leader.logs()));
   const started = performance.now();
   expect(await leader.stop()).toBe(0);

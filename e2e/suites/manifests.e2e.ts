@@ -38,8 +38,8 @@ describe('default', () => {
   beforeAll(async () => {
     objects = await build('default');
   });
-  const find = (kind: string): Manifest => {
-    const found = objects.find((object) => object.kind === kind);
+  const find = (kind: string, name = ''): Manifest => {
+    const found = objects.find((object) => object.kind === kind && object.metadata.name.endsWith(name));
     if (found === undefined) throw new Error(`there is no ${kind}`);
     return found;
   };
@@ -57,13 +57,20 @@ describe('default', () => {
     const clusterWide = objects.filter(
       ({ kind, metadata }) => metadata.namespace === undefined && !['Namespace', 'CustomResourceDefinition'].includes(kind),
     );
-    expect(clusterWide.length).toBe(4);
+    expect(clusterWide.length).toBe(5);
     for (const { metadata } of clusterWide) expect(metadata.name).toMatch(/^cluster-api-provider-remote-system-/);
   });
 
   test('gives the manager these rights and no more', () => {
     const rights = (kind: 'Role' | 'ClusterRole'): string[] =>
-      (find(kind).rules as { apiGroups: string[]; resources: string[]; resourceNames?: string[]; verbs: string[] }[])
+      (
+        find(kind, kind === 'Role' ? '' : '-manager').rules as {
+          apiGroups: string[];
+          resources: string[];
+          resourceNames?: string[];
+          verbs: string[];
+        }[]
+      )
         .flatMap(({ apiGroups, resources, resourceNames = [''], verbs }) =>
           apiGroups.flatMap((group) =>
             resources.flatMap((resource) => resourceNames.flatMap((name) => verbs.map((verb) => named({ verb, resource, group, name })))),
@@ -77,6 +84,12 @@ describe('default', () => {
     expect(rights('ClusterRole').filter((each) => / (secrets|configmaps)\./.test(each))).toEqual(['get configmaps.', 'get secrets.']);
     for (const each of [...rights('ClusterRole'), ...rights('Role')])
       expect(each).toMatch(/^(get|list|watch|create|patch) [a-z/]+\.[a-z0-9.]*/);
+  });
+
+  test('has a role for whoever collects the metrics, which nobody has yet', () => {
+    expect(find('ClusterRole', '-metrics-reader').rules).toEqual([{ nonResourceURLs: ['/metrics'], verbs: ['get'] }]);
+    const bound = objects.filter(({ kind }) => kind === 'ClusterRoleBinding').map(({ roleRef }) => (roleRef as { name: string }).name);
+    expect(bound).toEqual([find('ClusterRole', '-manager').metadata.name]);
   });
 
   test('runs the manager without privileges, as the namespace demands', () => {

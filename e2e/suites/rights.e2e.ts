@@ -3,8 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { rulesOf } from '../../apis/generate/rbac.ts';
 import { LEASE_NAME, type Right, RIGHTS, titleOf } from '../../apis/rights.ts';
 import type { AnyObject } from '../env/client.ts';
+import { MANAGER } from '../env/control-plane.ts';
 import type { Host } from '../env/hosts.ts';
 import type { Operator } from '../env/operator.ts';
+import { askDiagnostics } from '../fixtures/diagnostics.ts';
 import { counting, Objects, runsOf } from '../fixtures/objects.ts';
 import { conditionOf, type Entry, isFree, isReady } from '../fixtures/pool.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
@@ -112,7 +114,7 @@ test('to start: list, watch, and the Lease', async () => {
   await grantAllBut(...lists, ...watches, ...leases);
   const kubeconfig = await controlPlane.issueClientCertificate(USER);
   const args = ['--leader-elect', `--leader-election-namespace=${namespace}`];
-  operator = await startOperator({ name: 'rights', namespace, kubeconfig, unready: true, args });
+  operator = await startOperator({ name: 'rights', namespace, kubeconfig, unready: true, secureDiagnostics: true, args });
   for (const title of lists) await untilTold(title);
   await grantAllBut(...watches, ...leases);
   for (const title of watches) await untilTold(title);
@@ -206,6 +208,17 @@ test('for an entry whose machine is absent', async () => {
   await untilTold(second);
   await grantAllBut();
   await client.waitFor<Entry>(entry('entry'), isFree);
+});
+
+test('for whoever asks for its diagnostics', async () => {
+  const token = await environment().client.tokenOf(MANAGER);
+  const ask = () => askDiagnostics(`https://${operator.diagnostics}/metrics`, { token });
+  const [who, may] = ['create tokenreviews', 'create subjectaccessreviews'] as const;
+  const refused = async () => expect((await ask()).status).toBe(500);
+  await without(who, refused, may);
+  await without(may, refused);
+  // The manager itself has no business with metrics.
+  expect((await ask()).status).toBe(403);
 });
 
 test('are all that there are; and nothing was lost', async () => {

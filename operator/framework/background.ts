@@ -43,6 +43,11 @@ export class BackgroundTasks<P, R> {
     this.#options = options;
   }
 
+  /** Tasks that wait for their slots. */
+  get waiting(): number {
+    return this.#queue.size;
+  }
+
   /**
    * The state of task `id` of `key`; the task is started if it is not there. A task of another id under the key is aborted, and this
    * one starts when that one ended. A task runs when it has a slot of every limit; while it waits it holds none. Of those that could

@@ -47,7 +47,9 @@ export class Controller {
       metrics.reconcileStarted(this.name);
       const log = this.#options.log.child({ controller: this.name, ...request, reconcileID: randomUUID() });
       const outcome = this.#settle(request, await this.#reconcile(request, log, signal), log);
-      metrics.reconcileEnded(this.name, outcome, (performance.now() - start) / 1000);
+      const seconds = (performance.now() - start) / 1000;
+      metrics.reconcileEnded(this.name, outcome, seconds);
+      log.debug('reconciled', { outcome, seconds });
       this.queue.done(request);
     }
   }

@@ -90,6 +90,14 @@ test('another one waits until the lease did not change for its duration by its o
   expect(log.lines.filter(({ message }) => message === 'another manager leads').map(({ fields }) => fields['holder'])).toEqual(['a']);
 });
 
+test('looks again at the moment at which the lease runs out, however long it else waits', async () => {
+  const foreign = { holderIdentity: 'a', leaseDurationSeconds: 1, renewTime: '1999-01-01T00:00:00.000000Z' };
+  server.create(LEASES, { metadata: name, spec: foreign });
+  const patient = { leaseDuration: 200_000, renewDeadline: 100_000, retryPeriod: 60_000, clock: () => performance.now() };
+  expect(await elector('b', patient).acquire(stop.signal)).toBe(true);
+  expect(lease().holderIdentity).toBe('b');
+}, 20_000);
+
 test('of many candidates exactly one leads, and the next one as soon as it gives up', async () => {
   const leading: string[] = [];
   const candidates = ['a', 'b', 'c', 'd'].map((identity) => {

@@ -71,7 +71,7 @@ export class LeaderElector {
       const current = this.#observed?.lease.spec?.holderIdentity;
       if (current !== holder) this.#options.log.info('another manager leads', { ...this.#names(), holder: current });
       holder = current;
-      await this.#pause(signal);
+      await this.#pause(signal, this.#left());
     }
     return false;
   }
@@ -175,9 +175,15 @@ export class LeaderElector {
   /** Whether somebody holds the lease and may still do so. */
   #isValid(): boolean {
     if (this.#observed === undefined) return false;
+    return Boolean(this.#observed.lease.spec?.holderIdentity) && this.#left() > 0;
+  }
+
+  /** Milliseconds until the lease as last seen runs out; at most 0: it has. */
+  #left(): number {
+    if (this.#observed === undefined) return 0;
     const { lease, at } = this.#observed;
     const duration = (lease.spec?.leaseDurationSeconds ?? 0) * 1000 || this.#leaseDuration;
-    return Boolean(lease.spec?.holderIdentity) && this.#clock() < at + duration;
+    return at + duration - this.#clock();
   }
 
   #spec(leaseTransitions: number): LeaseSpec {
@@ -186,9 +192,13 @@ export class LeaderElector {
     return { holderIdentity: this.#options.identity, leaseDurationSeconds, acquireTime: now, renewTime: now, leaseTransitions };
   }
 
-  /** With up to 20 % more by chance, so that candidates don't march in step. False at once when aborted. */
-  async #pause(signal: AbortSignal): Promise<boolean> {
-    return sleep(this.#retryPeriod * (1 + Math.random() / 5), true, { signal }).catch(() => false);
+  /**
+   * With up to 20 % more by chance, so that candidates don't march in step; until the lease runs out (`left`) where that comes first, so
+   * that a leader that died is not waited for longer than it takes. False at once when aborted.
+   */
+  async #pause(signal: AbortSignal, left = Infinity): Promise<boolean> {
+    const full = this.#retryPeriod * (1 + Math.random() / 5);
+    return sleep(left > 0 ? Math.min(full, Math.ceil(left)) : full, true, { signal }).catch(() => false);
   }
 
   #names(): { lease: string; identity: string } {

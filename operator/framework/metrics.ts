@@ -11,7 +11,11 @@ export interface QueueMetrics {
   worked(seconds: number): void;
   /** `read` is called at each scrape. */
   depth(read: () => number): void;
+  /** Seconds that the key has waited which waits longest; 0 where none does. */
+  oldest(read: () => number): void;
   unfinished(read: () => number): void;
+  /** Seconds of the reconcile that runs longest. */
+  longest(read: () => number): void;
 }
 
 export interface Metrics {
@@ -23,6 +27,8 @@ export interface Metrics {
   /** `code` is the HTTP status, or `<error>` without an answer. */
   clientRequest(method: string, code: number | '<error>'): void;
   leader(name: string, leads: boolean): void;
+  /** Whether this manager works: it leads, or nobody is elected. */
+  readonly works: () => boolean;
 }
 
 const RECONCILE_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
@@ -44,13 +50,17 @@ export function createMetrics(): Metrics {
     labelNames: ['name'],
     registers,
   });
-  const queue = queueMetrics(registers);
+  let works = true;
   return {
     registry,
-    queue,
+    queue: queueMetrics(registers),
     ...reconcileMetrics(registers),
     clientRequest: (method, code) => requests.inc({ method, code: String(code) }),
-    leader: (name, leads) => leader.set({ name }, leads ? 1 : 0),
+    leader: (name, leads) => {
+      works = leads;
+      leader.set({ name }, leads ? 1 : 0);
+    },
+    works: () => works,
   };
 }
 
@@ -95,37 +105,40 @@ function reconcileMetrics(registers: Registry[]): Pick<Metrics, 'maxWorkers' | '
 
 function queueMetrics(registers: Registry[]): (name: string) => QueueMetrics {
   const labelNames = ['name'];
-  const adds = new Counter({ name: 'workqueue_adds_total', help: 'Total number of adds handled by workqueue.', labelNames, registers });
-  const retries = new Counter({
-    name: 'workqueue_retries_total',
-    help: 'Total number of retries handled by workqueue.',
-    labelNames,
-    registers,
-  });
+  const counter = (name: string, help: string) => new Counter({ name, help, labelNames, registers });
   const histogram = (name: string, help: string) => new Histogram({ name, help, labelNames, buckets: QUEUE_BUCKETS, registers });
+  const read = (name: string, help: string) => readGauge(name, help, registers);
+  const adds = counter('workqueue_adds_total', 'Total number of adds handled by workqueue.');
+  const retries = counter('workqueue_retries_total', 'Total number of retries handled by workqueue.');
   const waits = histogram('workqueue_queue_duration_seconds', 'How long in seconds an item stays in workqueue before being requested.');
   const works = histogram('workqueue_work_duration_seconds', 'How long in seconds processing an item from workqueue takes.');
-  const readGauge = (name: string, help: string) => {
-    const reads = new Map<string, () => number>();
-    new Gauge({
-      name,
-      help,
-      labelNames,
-      registers,
-      collect() {
-        for (const [queue, read] of reads) this.set({ name: queue }, read());
-      },
-    });
-    return reads;
-  };
-  const depths = readGauge('workqueue_depth', 'Current depth of workqueue.');
-  const unfinished = readGauge('workqueue_unfinished_work_seconds', 'Seconds of work in progress that work_duration has not observed yet.');
+  const depths = read('workqueue_depth', 'Current depth of workqueue.');
+  const oldest = read('workqueue_oldest_item_seconds', 'How many seconds the item that waits longest in workqueue has waited.');
+  const unfinished = read('workqueue_unfinished_work_seconds', 'Seconds of work in progress that work_duration has not observed yet.');
+  const longest = read('workqueue_longest_running_processor_seconds', 'How many seconds the longest running processor has been running.');
   return (name) => ({
     added: () => adds.inc({ name }),
     retried: () => retries.inc({ name }),
     waited: (seconds) => waits.observe({ name }, seconds),
     worked: (seconds) => works.observe({ name }, seconds),
-    depth: (read) => void depths.set(name, read),
-    unfinished: (read) => void unfinished.set(name, read),
+    depth: (value) => void depths.set(name, value),
+    oldest: (value) => void oldest.set(name, value),
+    unfinished: (value) => void unfinished.set(name, value),
+    longest: (value) => void longest.set(name, value),
   });
+}
+
+/** One whose value for each queue is read when it is asked for. */
+function readGauge(name: string, help: string, registers: Registry[]): Map<string, () => number> {
+  const reads = new Map<string, () => number>();
+  new Gauge({
+    name,
+    help,
+    labelNames: ['name'],
+    registers,
+    collect() {
+      for (const [queue, read] of reads) this.set({ name: queue }, read());
+    },
+  });
+  return reads;
 }

@@ -134,7 +134,7 @@ test('is ready once the caches are filled', async () => {
   const starting = operator.start();
   await listing;
   const ready = async () => {
-    const response = await fetch(`http://${health.addresses[0]!}/readyz`);
+    const response = await fetch(`http://${health.address}/readyz`);
     return [response.status, await response.text()];
   };
   expect(await ready()).toEqual([503, 'waiting for the first list of widgets']);
@@ -178,7 +178,7 @@ test('workers and cleanups that do not end hold nothing up', async () => {
 test('a port that is taken fails the start', async () => {
   const taken = new HealthServer({ address: '127.0.0.1:0', log });
   await taken.start();
-  const { operator } = setUp({ health: new HealthServer({ address: taken.addresses[0]!, log }) });
+  const { operator } = setUp({ health: new HealthServer({ address: taken.address, log }) });
   await expect(operator.start()).rejects.toThrow('cannot listen on');
   await taken.stop();
   expect(server.requests).toEqual([]);

@@ -7,6 +7,7 @@ import { KubeConfig } from '@kubernetes/client-node';
 import loaded from '@dot-i/k8s-operator';
 import type { KubernetesObject } from '../../apis/meta.ts';
 import type { Controller } from './controller.ts';
+import type { DiagnosticsServer } from './diagnostics.ts';
 import type { HealthServer } from './health.ts';
 import type { RunningCache } from './informers.ts';
 import type { LeaderElector } from './leader-election.ts';
@@ -66,6 +67,7 @@ export interface RemoteOperatorOptions {
   controllers: readonly Controller[];
   leaderElection?: LeaderElector;
   health?: HealthServer;
+  diagnostics?: DiagnosticsServer;
   /** Called in order after the workers ended and before the lease is given up: BackgroundTasks.shutDown, EventSink.drain. */
   cleanups?: readonly (() => Promise<void>)[];
   /** Milliseconds that workers and cleanups may take to end. Default 10,000. */
@@ -98,7 +100,7 @@ export class RemoteOperator extends Shell {
 
   /**
    * Resolves when the caches are filled and this manager leads or stands by, or when it was stopped before that. Rejects if a port
-   * cannot be had; nothing runs then.
+   * or the certificate for diagnostics cannot be had; nothing runs then.
    */
   override async start(): Promise<void> {
     await super.start();
@@ -112,8 +114,13 @@ export class RemoteOperator extends Shell {
   }
 
   protected override async init(): Promise<void> {
-    const { informers, health } = this.#options;
-    await health?.start();
+    const { informers, health, diagnostics } = this.#options;
+    try {
+      await Promise.all([health?.start(), diagnostics?.start()]);
+    } catch (error) {
+      await this.#stopServing();
+      throw error;
+    }
     if (health !== undefined) health.notReady = () => this.#notReady();
     process.on('SIGTERM', this.#onSignal).on('SIGINT', this.#onSignal);
     for (const { resource, synced } of informers) {
@@ -161,10 +168,15 @@ export class RemoteOperator extends Shell {
     for (const cleanup of this.#options.cleanups ?? []) await this.#within(end, 'a cleanup', cleanup);
     this.#serving.abort(new Error('the manager stops'));
     await Promise.all(this.#running);
-    await this.#options.health?.stop();
+    await this.#stopServing();
     process.off('SIGTERM', this.#onSignal).off('SIGINT', this.#onSignal);
     this.#options.log.info('ended', { reason: this.#ending });
     this.#setEnded(this.#ending);
+  }
+
+  async #stopServing(): Promise<void> {
+    const { health, diagnostics } = this.#options;
+    await Promise.all([health?.stop(), diagnostics?.stop()]);
   }
 
   async #within(end: number, what: string, work: () => Promise<void>): Promise<void> {

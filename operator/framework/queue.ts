@@ -31,7 +31,9 @@ export class WorkQueue implements Enqueue {
     this.#metrics = options.metrics;
     this.#backoff = options.backoff ?? { base: 250, max: 30_000 };
     this.#metrics?.depth(() => this.length);
-    this.#metrics?.unfinished(() => this.#unfinished());
+    this.#metrics?.oldest(() => this.#oldest());
+    this.#metrics?.unfinished(() => this.#running().reduce((sum, seconds) => sum + seconds, 0));
+    this.#metrics?.longest(() => Math.max(0, ...this.#running()));
   }
 
   /** Keys that wait to be worked on now. */
@@ -122,10 +124,18 @@ export class WorkQueue implements Enqueue {
     for (const resolve of this.#idle.splice(0)) resolve(undefined);
   }
 
-  /** Seconds since the work in progress began, added up. */
-  #unfinished(): number {
+  /** Seconds since each work in progress began. */
+  #running(): number[] {
     const now = performance.now();
-    return [...this.#processing.values()].reduce((sum, { since }) => sum + (now - since) / 1000, 0);
+    return [...this.#processing.values()].map(({ since }) => (now - since) / 1000);
+  }
+
+  /** Seconds since the key was added that waits longest. */
+  #oldest(): number {
+    const now = performance.now();
+    let first = now;
+    for (const waiting of Object.values(this.#waiting)) for (const { since } of waiting.values()) first = Math.min(first, since);
+    return (now - first) / 1000;
   }
 
   #add(request: Request, rank: Rank): void {

@@ -6,7 +6,7 @@ import { GROUP } from '../../infrastructure/group.ts';
 import { RIGHTS } from '../../rights.ts';
 import { customResourceDefinition } from '../crd.ts';
 import { KINDS } from '../kinds.ts';
-import { rulesOf } from '../rbac.ts';
+import { METRICS_READER_RULES, rulesOf } from '../rbac.ts';
 import { type Fields, VALUES } from './values.ts';
 
 const root = path.join(import.meta.dirname, '../../..');
@@ -53,11 +53,12 @@ function chart({ name, version, description }: Project): string {
   });
 }
 
-/** What the manager may do: in the namespaces that it watches, in the whole cluster whatever it watches, and for its Lease. */
+/** What the manager may do: in the namespaces that it watches, in the whole cluster whatever it watches, and for its Lease; and who reads its metrics. */
 const rules = () => ({
   watched: rulesOf(RIGHTS.filter(({ own, cluster }) => own !== true && cluster !== true)),
   cluster: rulesOf(RIGHTS.filter(({ cluster }) => cluster === true)),
   own: rulesOf(RIGHTS.filter(({ own }) => own === true)),
+  metricsReader: METRICS_READER_RULES,
 });
 
 function valuesOf(fields: Fields, indent: string): string {
@@ -115,8 +116,9 @@ The check that \`helm test\` runs looks for the kinds, for every right, and for 
 
 - An upgrade brings the changes of the kinds, too: they are part of the release.
 - \`helm uninstall\` keeps the kinds and with them all objects, unless \`crds.keep\` was off. A release of the same name in the same namespace takes them over again; another one does with \`--take-ownership\`.
-- With \`watchNamespaces\` the manager has Roles in these and no right elsewhere. A second release for other namespaces needs \`crds.enabled=false\` and \`policy.enabled=false\`.
+- With \`watchNamespaces\` the manager has Roles in these and no right elsewhere, but to ask who may read its metrics. A second release for other namespaces needs \`crds.enabled=false\` and \`policy.enabled=false\`.
 - [Argo CD](../../docs/argocd.md) applies the kinds first, and does not prune them while \`crds.keep\` is on.
+- Metrics are served over HTTPS to whoever has the right: bind the ClusterRole \`<namespace>-<release>-metrics-reader\` to the account of your Prometheus. [Monitoring](../../docs/monitoring.md) has the rest.
 - \`clusterctl move\` works between clusters that were installed so: the kinds carry the labels that it looks for.
 
 ## Values

@@ -50,11 +50,15 @@ const restricted = { allowPrivilegeEscalation: false, readOnlyRootFilesystem: tr
 const account = { runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, seccompProfile: { type: 'RuntimeDefault' } };
 
 const what: Fields = {
-  watchNamespaces: value([], 'Namespaces to watch; empty: all. The manager then has Roles in these instead of a ClusterRole.', {
-    type: 'array',
-    uniqueItems: true,
-    items: { type: 'string', ...NAMESPACE },
-  }),
+  watchNamespaces: value(
+    [],
+    'Namespaces to watch; empty: all. The manager then has Roles in these, and a ClusterRole only to ask who may read its metrics.',
+    {
+      type: 'array',
+      uniqueItems: true,
+      items: { type: 'string', ...NAMESPACE },
+    },
+  ),
   watchFilter: text('', 'See only to objects whose label `cluster.x-k8s.io/watch-filter` has this value; empty: to all.'),
   concurrency: count(10, 'Objects of each kind that are reconciled at once. What takes time on a host runs beside that.'),
   bootstrapTimeout: duration('1h', 'Longest time of a bootstrap.'),
@@ -133,9 +137,13 @@ const running: Fields = {
 
 const observing: Fields = {
   health: section('Probes.', { port: port(9440, 'Port of /healthz and /readyz.') }),
-  diagnostics: section('Metrics.', {
-    port: port(8443, 'Port of /metrics.'),
-    insecure: flag(false, 'Serve it without TLS and authentication.'),
+  diagnostics: section('Metrics, and the level of the log; over HTTPS to whoever has the right.', {
+    port: port(8443, 'Port of /metrics and /debug/flags/v.'),
+    insecure: flag(false, 'Serve the metrics, and nothing else, over plain HTTP to everyone.'),
+    certificateSecret: text(
+      '',
+      'Secret with tls.crt and tls.key, such as cert-manager makes it; empty: the manager makes a certificate at its start.',
+    ),
   }),
   metrics: section('What collects and shows the metrics.', {
     service: section('A Service for them.', { enabled: flag(false, 'Make it.'), annotations: strings('Its annotations.') }),
@@ -143,10 +151,16 @@ const observing: Fields = {
       enabled: flag(false, 'Make it.'),
       labels: strings('Labels by which a Prometheus chooses it.'),
       interval: duration('30s', 'Time between collections.'),
+      tlsConfig: object('How the certificate is verified, where diagnostics.certificateSecret is set (tlsConfig of the endpoint).', {
+        insecureSkipVerify: true,
+      }),
     }),
     prometheusRule: section('Alerts, for the Prometheus operator.', {
       enabled: flag(false, 'Make them.'),
       labels: strings('Labels by which a Prometheus chooses them.'),
+      runbooks: text('docs/runbooks', 'Where the runbooks are to be had that the alerts name: the project has them in docs/runbooks.', {
+        minLength: 1,
+      }),
     }),
     dashboard: section('A Grafana dashboard, as a ConfigMap that its sidecar loads.', {
       enabled: flag(false, 'Make it.'),

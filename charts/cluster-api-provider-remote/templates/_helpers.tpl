@@ -55,6 +55,8 @@ cluster.x-k8s.io/provider: infrastructure-remote
 - --diagnostics-address=:{{ .Values.diagnostics.port }}
 {{- if .Values.diagnostics.insecure }}
 - --insecure-diagnostics
+{{- else if .Values.diagnostics.certificateSecret }}
+- --diagnostics-cert-dir=/diagnostics-certificate
 {{- end }}
 - --concurrency={{ .Values.concurrency }}
 - --bootstrap-timeout={{ .Values.bootstrapTimeout }}
