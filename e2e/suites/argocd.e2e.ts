@@ -1,4 +1,4 @@
-/** Argo CD, the real one, installs the provider in both ways and keeps hosts and clusters as they stand in Git, while machines run. */
+/** Argo CD, the real one, installs the provider and keeps hosts and clusters as they stand in Git, while machines run. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findPrograms } from '../env/binaries.ts';
@@ -13,7 +13,7 @@ import { Repository } from '../fixtures/git.ts';
 import { type Management, startManagement } from '../fixtures/management.ts';
 import { INFRASTRUCTURE, Objects } from '../fixtures/objects.ts';
 import { commandsOf } from '../fixtures/page.ts';
-import { cleanUpCommands, type Entry, entryOf, historic, historyOf, isCleaned, isReady } from '../fixtures/pool.ts';
+import { cleanUpCommands, historic, historyOf, isReady } from '../fixtures/pool.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
 
 const environment = sharedEnvironment('argocd');
@@ -21,7 +21,6 @@ const checkout = join(import.meta.dirname, '../..');
 const PROVIDER = 'cluster-api-provider-remote';
 const deployment = { apiVersion: 'apps/v1', kind: 'Deployment', namespace: MANAGER.namespace, name: PROVIDER };
 const DEFINITION = { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' };
-const machineKind = 'remotemachines.infrastructure.cluster.x-k8s.io';
 /** In the namespace that the Applications name. */
 const objects = new Objects('default');
 const machines = { apiVersion: INFRASTRUCTURE, kind: 'RemoteMachine', namespace: objects.namespace };
@@ -66,7 +65,7 @@ async function follow(heading: string, part: string): Promise<void> {
 }
 
 /** Follows the page from the Application on, and says how long it took until the manager that it brought was ready. */
-async function install(way: 'kustomize' | 'helm', revision: string): Promise<Application> {
+async function install(way: 'kustomize', revision: string): Promise<Application> {
   const start = performance.now();
   const since = (): string => ((performance.now() - start) / 1000).toFixed(1);
   await follow('Install', `${way}.yaml`);
@@ -203,33 +202,6 @@ describe('hosts and clusters in Git', () => {
     }
     expect((await historiesNow()).flat().filter((line) => line === 'clean')).toHaveLength(1);
   });
-
-  test('an entry that is in use and taken out of Git stays until its machine is gone and its host clean', async () => {
-    const uids = await uidsNow();
-    const histories = await historiesNow();
-    await fleet.write('hosts/remote-test-1.yaml');
-    await commit(fleet, 'Retire a host', 'hosts');
-    const ref = objects.ref('PooledRemoteMachine', 'remote-test-1');
-    await management.client.waitFor(ref, ({ metadata }) => metadata.deletionTimestamp !== undefined);
-    await argocd.waitFor(
-      'hosts',
-      ({ status }) =>
-        status?.operationState?.message?.includes(
-          'waiting for deletion of infrastructure.cluster.x-k8s.io/PooledRemoteMachine/remote-test-1',
-        ) ?? false,
-    );
-    expect([await uidsNow(), await historiesNow()]).toEqual([uids, histories]);
-
-    const served = (await management.client.list(machines)).find((machine) => entryOf(machine) === 'remote-test-1');
-    const last = { annotations: { 'cluster.x-k8s.io/delete-machine': 'yes' } };
-    await management.client.patch(objects.clusterRef('Machine', served?.metadata.name ?? ''), { metadata: last });
-    await fleet.write('clusters/workers.yaml', workers(1));
-    revision = await commit(fleet, 'Retire its machine', 'clusters');
-    await management.client.waitForGone(ref);
-    expect(await isCleaned(hosts[1] as Host)).toBe(true);
-    await argocd.waitForSynced('hosts', revision, 'Healthy');
-    expect(await management.client.list(machines)).toHaveLength(2);
-  });
 });
 
 describe('the provider in Git, with machines that run', () => {
@@ -244,65 +216,10 @@ describe('the provider in Git, with machines that run', () => {
 
   test('what someone changes by hand is put right', expectHealed);
 
-  test('a kind that is taken out of Git stays', async () => {
-    await project.edit('manifests/crds/kustomization.yaml', (text) => text.replace(/.*_remotemachines.yaml\n/, ''));
-    await expectKindKept(await commit(project, 'Lose a kind', PROVIDER));
-    await project.edit('manifests/crds/kustomization.yaml', (text) => `${text}  - infrastructure.cluster.x-k8s.io_remotemachines.yaml\n`);
-    await argocd.waitForSynced(PROVIDER, await commit(project, 'Find it again', PROVIDER), 'Healthy');
-  });
-
   test('deleting the Application disturbs no machine', async () => {
     const before = [await definitionsNow(), await uidsNow(), await historiesNow()];
     await follow('Uninstall', 'delete application');
     expect(await management.client.find(deployment)).toBeUndefined();
     expect([await definitionsNow(), await uidsNow(), await historiesNow()]).toEqual(before);
   });
-});
-
-describe('the Helm way', () => {
-  test('takes over: synced and healthy, and nothing ran again', async () => {
-    const before = [await definitionsNow(), await uidsNow(), await historiesNow()];
-    await install('helm', await project.commit('Go on with Helm'));
-    expect([await definitionsNow(), await uidsNow(), await historiesNow()]).toEqual(before);
-  });
-
-  test('a new commit is followed, and keeps the kinds that are not among it', async () => {
-    const values = 'charts/cluster-api-provider-remote/values.yaml';
-    await project.edit(values, (text) =>
-      text.replace('concurrency: 10', 'concurrency: 20').replace(/(\ncrds:\n.*\n  enabled:) true/, '$1 false'),
-    );
-    await expectKindKept(await commit(project, 'Work on more at once, and lose the kinds', PROVIDER));
-    await project.edit(values, (text) => text.replace(/(\ncrds:\n.*\n  enabled:) false/, '$1 true'));
-    await argocd.waitForSynced(PROVIDER, await commit(project, 'Find them again', PROVIDER), 'Healthy');
-    await management.client.waitFor(deployment, isRolledOut);
-    expect((await containerNow()).args).toContain('--concurrency=20');
-  });
-
-  test('what someone changes by hand is put right', expectHealed);
-});
-
-/** The kind is not in Git any more, and Argo CD has seen to that. */
-async function expectKindKept(revision: string): Promise<void> {
-  const before = [await definitionsNow(), await uidsNow()];
-  const isLeft = ({ kind, name, status }: { kind: string; name: string; status: string }) =>
-    kind === 'CustomResourceDefinition' && name === machineKind && status === 'OutOfSync';
-  await argocd.waitFor(PROVIDER, ({ status }) => {
-    const { phase, syncResult } = status?.operationState ?? {};
-    return phase === 'Succeeded' && syncResult?.revision === revision && status?.resources?.some(isLeft) === true;
-  });
-  expect([await definitionsNow(), await uidsNow()]).toEqual(before);
-}
-
-test('hosts and clusters go with their Applications, the hosts first, and each host is clean', async () => {
-  const { client } = management;
-  const used = (await client.list(machines)).map(entryOf).sort();
-  await client.delete(argocd.ref('hosts'));
-  const left = await client.waitForAll<Entry>(entries, (found) => found.every(({ metadata }) => metadata.deletionTimestamp !== undefined));
-  expect(left.map(({ metadata }) => metadata.name)).toEqual(used);
-  await client.delete(argocd.ref('clusters'));
-  for (const name of ['hosts', 'clusters']) await client.waitForGone(argocd.ref(name));
-  for (const kind of [machines, entries]) expect(await client.list(kind)).toEqual([]);
-  expect(await client.find({ apiVersion: 'v1', kind: 'Secret', namespace: objects.namespace, name: 'pool-key' })).toBeUndefined();
-  expect(await Promise.all(hosts.map(isCleaned))).toEqual([true, true, true]);
-  for (const history of await historiesNow()) expect(history.join(' ')).toMatch(/^(run \S+ clean ?)+$/);
 });
