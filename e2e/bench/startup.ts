@@ -36,9 +36,11 @@ export async function measureStartup(environment: StartedEnvironment, start: () 
   await makeFleet(environment);
   // The first one writes what the others find: an entry's conditions, a reservation.
   const first = await start();
-  const entries = { apiVersion: INFRASTRUCTURE, kind: 'PooledRemoteMachine', namespace: objects.namespace };
-  await client.waitForAll(entries, (all) => all.length === ENTRIES && all.every(isReady), 600_000);
+  while (!(await isUp(first))) await sleep(50);
   await settled(first);
+  const entries = await client.list({ apiVersion: INFRASTRUCTURE, kind: 'PooledRemoteMachine', namespace: objects.namespace });
+  const left = entries.filter((entry) => !isReady(entry)).length;
+  if (entries.length !== ENTRIES || left > 0) throw new Error(`of ${entries.length} entries ${left} are not Ready`);
   await first.stop();
   const ready: number[] = [];
   const memory = { ready: 0, settled: 0 };
