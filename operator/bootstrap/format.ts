@@ -6,7 +6,7 @@ export const MAX_DOCUMENT_BYTES = 8 * 1024 * 1024;
 
 /** A document whose kind is known and can be planned. */
 export interface Document {
-  kind: 'cloud-config' | 'script';
+  kind: 'cloud-config' | 'script' | 'ignition';
   /** It stands under the header `## template: jinja`, which is cut off `text`. */
   template: boolean;
   text: string;
@@ -16,7 +16,6 @@ export interface Document {
 
 /** What is recognised and not built, with what a person can do about it. */
 const UNSUPPORTED = {
-  ignition: 'Ignition is not supported yet; let the bootstrap provider write cloud-config (spec.format: cloud-config)',
   powershell: 'PowerShell is not supported; hosts are Linux machines that are prepared by cloud-config or a script',
   mime: 'a MIME multi-part document is not supported yet; put all its parts into one #cloud-config document',
   include: 'an #include document is not supported; put what its addresses hold into one #cloud-config document',
@@ -44,7 +43,6 @@ const HEADERS: [prefix: string, kind: Document['kind'] | keyof typeof UNSUPPORTE
 /** Values of the Secret's key `format` that say no more than the header does. */
 const BY_HEADER = new Set(['', 'cloud-config']);
 const FORMATS = new Map<string, keyof typeof UNSUPPORTED>([
-  ['ignition', 'ignition'],
   ['powershell', 'powershell'],
   ['powershell-xml', 'powershell'],
 ]);
@@ -59,10 +57,11 @@ export function readDocument(data: BootstrapData): Document {
   const format = (data.format ?? '').trim().toLowerCase();
   const unsupported = FORMATS.get(format);
   if (unsupported !== undefined) throw formatUnsupported(UNSUPPORTED[unsupported]);
-  if (!BY_HEADER.has(format)) {
-    throw formatUnsupported('the key format of the bootstrap Secret names an unknown format; cloud-config is understood');
+  if (!BY_HEADER.has(format) && format !== 'ignition') {
+    throw formatUnsupported('the key format of the bootstrap Secret names an unknown format; cloud-config and ignition are understood');
   }
   const whole = decode(data.value);
+  if (format === 'ignition' || isIgnition(whole)) return { kind: 'ignition', template: false, text: whole, hasHeader: true };
   const template = /^\s*##\s*template:([^\n]*)(?:\n|$)/i.exec(whole);
   if (template !== null && template[1]?.trim().toLowerCase() !== 'jinja') {
     throw formatUnsupported('the first line names a template language other than jinja; only `## template: jinja` is understood');
@@ -73,9 +72,20 @@ export function readDocument(data: BootstrapData): Document {
   return { kind: kind === 'script' ? 'script' : 'cloud-config', template: template !== null, text, hasHeader: kind !== undefined };
 }
 
+/** JSON with a key that no cloud-config has. Broken JSON that begins so is told as what it was meant to be. */
+function isIgnition(text: string): boolean {
+  const start = text.trimStart();
+  if (!start.startsWith('{')) return false;
+  if (/^\{\s*"ignition"\s*:/.test(start)) return true;
+  try {
+    return Object.hasOwn(JSON.parse(start) as object, 'ignition');
+  } catch {
+    return false;
+  }
+}
+
 function headerOf(text: string): (typeof HEADERS)[number][1] | undefined {
   const start = text.trimStart();
-  if (/^\{\s*"ignition"\s*:/.test(start)) return 'ignition';
   const beginning = start.slice(0, 64).toLowerCase();
   return HEADERS.find(([prefix]) => beginning.startsWith(prefix))?.[1];
 }

@@ -1,11 +1,10 @@
 import { planCloudConfig } from './cloud-config/planner.ts';
 import { readDocument } from './format.ts';
 import { BootstrapDataError, type BootstrapData, type Finding, type InstanceData, type Plan, type Step } from './plan.ts';
+import { planIgnition } from './ignition/planner.ts';
 import { planScript } from './script.ts';
+import { mentionsSentinel } from './sentinel.ts';
 import { renderTemplate } from './template.ts';
-
-/** The file that a bootstrap provider's last command writes (Cluster API contract). */
-export const SENTINEL = '/run/cluster-api/bootstrap-success.complete';
 
 /**
  * The ordered steps of a run, from a bootstrap Secret's content. Pure, with plain data in and out, so that it can run in a
@@ -26,6 +25,7 @@ export function planBootstrap(data: BootstrapData, instance: InstanceData): Plan
 
 function plan(data: BootstrapData, instance: InstanceData): { steps: Step[]; findings: Finding[] } {
   const document = readDocument(data);
+  if (document.kind === 'ignition') return planIgnition(document.text);
   const { text, findings } = document.template ? renderTemplate(document.text, instance) : { text: document.text, findings: [] };
   if (document.kind === 'script') return { steps: [planScript(text)], findings };
   if (!document.hasHeader) findings.push(noHeader);
@@ -40,8 +40,3 @@ const noHeader: Finding = {
   line: 1,
   message: 'the data does not begin with #cloud-config; it is taken as cloud-config, cloud-init itself would pass over it',
 };
-
-function mentionsSentinel(step: Step): boolean {
-  if (step.kind === 'file') return Buffer.from(step.content).includes(SENTINEL);
-  return step.kind === 'command' && step.script.includes(SENTINEL);
-}

@@ -26,7 +26,7 @@ export interface YamlDocument {
   /** undefined: the document is empty. */
   value: Record<string, unknown> | undefined;
   /** Line of a value, or of what holds it where it doesn't exist. */
-  line(path: Path): number;
+  line: (path: Path) => number;
   /** DuplicateKey. */
   findings: Finding[];
 }
