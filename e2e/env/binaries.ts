@@ -19,6 +19,8 @@ interface Build {
   programs: Record<string, string>;
   /** Package whose gitVersion, gitMajor and gitMinor variables say the version. */
   versionPackage?: string;
+  /** It is linked with libraries of C that the machine has. */
+  cgo?: boolean;
   /** Variable that says the version, where there is one of another name. */
   versionVariable?: string;
   /** Package whose k8sVersionMajor and k8sVersionMinor say which Kubernetes is assumed without a cluster: that of the client library. */
@@ -54,6 +56,18 @@ const builds = {
     programs: { helm: 'helm.sh/helm/v3/cmd/helm' },
     versionVariable: 'helm.sh/helm/v3/internal/version.version',
     assumedVersionPackage: 'helm.sh/helm/v3/pkg/chartutil',
+  },
+  ignition: {
+    module: 'github.com/coreos/ignition/v2',
+    programs: { ignition: 'github.com/coreos/ignition/v2/internal' },
+    versionVariable: 'github.com/coreos/ignition/v2/internal/version.Raw',
+    cgo: true,
+  },
+  'ignition-v0': {
+    module: 'github.com/flatcar/ignition',
+    programs: { 'ignition-v0': 'github.com/flatcar/ignition/internal' },
+    versionVariable: 'github.com/flatcar/ignition/internal/version.Raw',
+    cgo: true,
   },
 } satisfies Record<string, Build>;
 
@@ -142,16 +156,20 @@ async function buildPrograms(build: Build, module: string, version: string, fold
     ...(build.versionVariable === undefined ? [] : [`-X ${build.versionVariable}=${version}`]),
     ...(build.assumedVersionPackage === undefined ? [] : assumedVersionFlags(build.assumedVersionPackage, module)),
   ];
-  if (together.length > 0) await buildProgram(module, `${folder}/`, together, variables);
-  for (const [name, path] of programs) if (basename(path) !== name) await buildProgram(module, join(folder, name), [path], variables);
+  if (together.length > 0) await buildProgram(module, `${folder}/`, together, variables, build.cgo);
+  for (const [name, path] of programs)
+    if (basename(path) !== name) await buildProgram(module, join(folder, name), [path], variables, build.cgo);
 }
 
-async function buildProgram(module: string, output: string, packages: string[], ldflags: string[]): Promise<void> {
+async function buildProgram(module: string, output: string, packages: string[], ldflags: string[], cgo = false): Promise<void> {
   const flags = ['-trimpath', '-ldflags', ['-s', '-w', ...ldflags].join(' ')];
-  await must('nice', ['-n', '15', 'go', 'build', ...flags, '-o', output, ...packages], goOptions(module));
+  await must('nice', ['-n', '15', 'go', 'build', ...flags, '-o', output, ...packages], goOptions(module, cgo));
 }
 
-const goOptions = (cwd: string) => ({ cwd, env: { ...process.env, GOFLAGS: '-mod=readonly -buildvcs=false', CGO_ENABLED: '0' } });
+const goOptions = (cwd: string, cgo = false) => ({
+  cwd,
+  env: { ...process.env, GOFLAGS: '-mod=readonly -buildvcs=false', CGO_ENABLED: cgo ? '1' : '0' },
+});
 
 function versionFlags(path: string, version: string): string[] {
   const [major, minor] = version.slice(1).split('.');

@@ -8,13 +8,17 @@ import { directory, file, link } from './sections/nodes.ts';
 import { passwd } from './sections/passwd.ts';
 import { systemd } from './sections/systemd.ts';
 
-export const LUKS = 'a volume on a running host would have to be unlocked by it at every boot; encrypt the disk before the host is entered';
-const KERNEL = 'a running host has its kernel already; give it these arguments before it is entered';
+/** Keys of all versions that are refused where they ask for something, each with the reason that a person is told. */
+export const REFUSED = {
+  kernelArguments: 'a running host has its kernel already; give it these arguments before it is entered',
+  'storage.luks': 'a volume on a running host would have to be unlocked by it at every boot; encrypt the disk before the host is entered',
+  networkd: 'the network of a host that is entered over it stays as it is',
+} as const;
 
 /** A document of the versions 3.0.0 to 3.5.0. */
 export const config = z.strictObject({
   ignition,
-  kernelArguments: refused(KERNEL).optional(),
+  kernelArguments: refused(REFUSED.kernelArguments).optional(),
   passwd: passwd.optional(),
   storage: z
     .strictObject({
@@ -23,7 +27,7 @@ export const config = z.strictObject({
       files: z.array(file).optional(),
       filesystems: filesystems.optional(),
       links: z.array(link).optional(),
-      luks: refused(LUKS).optional(),
+      luks: refused(REFUSED['storage.luks']).optional(),
       raid: raid.optional(),
     })
     .optional(),

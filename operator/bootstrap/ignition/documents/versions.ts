@@ -49,6 +49,9 @@ export function versionOf({ value, line, name }: Document): Version {
   );
 }
 
+/** First minor version that has a key, written as `storage.files[].path`. */
+export const sinceOf = (major: 2 | 3, key: string): number => SINCE[major].find(([keys]) => keys.test(key))?.[1] ?? 0;
+
 /** Keys that the document's own version does not have. */
 export function tooNew(value: unknown, { major, minor }: Version, path: Path = []): { path: Path; message: string }[] {
   if (typeof value !== 'object' || value === null) return [];
@@ -58,9 +61,9 @@ export function tooNew(value: unknown, { major, minor }: Version, path: Path = [
       .map((part) => (typeof part === 'number' ? '[]' : `.${part}`))
       .join('')
       .slice(1);
-    const since = SINCE[major].find(([keys, first]) => first > minor && keys.test(shape) && !isNothing(item))?.[1];
-    const message = `is of version ${major}.${since}.0, and the document of ${major}.${minor}.0, which does not have it`;
-    return since === undefined ? tooNew(item, { major, minor }, below) : [{ path: below, message }];
+    const since = sinceOf(major, shape);
+    if (since <= minor || isNothing(item)) return tooNew(item, { major, minor }, below);
+    return [{ path: below, message: `is of version ${major}.${since}.0, and the document of ${major}.${minor}.0, which does not have it` }];
   });
 }
 

@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import { z } from 'zod';
+import { REFUSED } from '../config.ts';
 import { guid, label } from '../sections/disks.ts';
 import { format, labelFits, TOO_LONG } from '../sections/filesystems.ts';
 import { ignition } from '../sections/ignition.ts';
@@ -46,14 +47,12 @@ const mount = z
     path: ['create'],
   });
 
-const NETWORK = 'the network of a host that is entered over it stays as it is';
-
 /** A document of the versions 2.0.0 to 2.4.0. What both forms have is looked at once it has been translated. */
 export const config2 = z.strictObject({
   ignition: ignition.extend({
     config: z.strictObject({ append: z.array(resource).optional(), replace: resource.optional() }).optional(),
   }),
-  networkd: refused(NETWORK).optional(),
+  networkd: refused(REFUSED.networkd).optional(),
   passwd: z
     .strictObject({
       users: z.array(z.strictObject({ ...credentials, ...profile, create: z.strictObject(profile).optional() })).optional(),
