@@ -261,15 +261,19 @@ write() { # MODE OWNER APPEND PATH
   fi
 }
 
-forget() { # the files that the run brought, the newest first, and its sentinel
-  newest_first=
+forget() { # the files that the run brought, the newest first, and its sentinel; units stop before their files go
+  newest_first='' reload=no
   for entry in "$room"/created/*; do newest_first="${entry##*/} $newest_first"; done
   for entry in $newest_first; do
     [ -e "$room/created/$entry" ] || continue
-    target=$(cat "$room/created/$entry" && printf x)
-    target=${target%x}
+    if service_of "$room/created/$entry"; then
+      reload=yes
+      systemctl stop "$service" || :
+      systemctl disable "${target##*/}" 2>/dev/null || :
+    fi
     if [ -f "$target" ] || [ -L "$target" ]; then rm -f "$target" || return; fi
   done
+  [ "$reload" = no ] || systemctl daemon-reload
   rm -f "$SENTINEL"
 }
 
