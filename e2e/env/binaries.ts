@@ -21,6 +21,8 @@ interface Build {
   versionPackage?: string;
   /** It is linked with libraries of C that the machine has. */
   cgo?: boolean;
+  /** Other variables that are set when it is linked. */
+  variables?: Record<string, string>;
   /** Variable that says the version, where there is one of another name. */
   versionVariable?: string;
   /** Package whose k8sVersionMajor and k8sVersionMinor say which Kubernetes is assumed without a cluster: that of the client library. */
@@ -61,6 +63,8 @@ const builds = {
     module: 'github.com/coreos/ignition/v2',
     programs: { ignition: 'github.com/coreos/ignition/v2/internal' },
     versionVariable: 'github.com/coreos/ignition/v2/internal/version.Raw',
+    // As distributions without SELinux build it.
+    variables: { 'github.com/coreos/ignition/v2/internal/distro.selinuxRelabel': 'false' },
     cgo: true,
   },
   'ignition-v0': {
@@ -154,6 +158,7 @@ async function buildPrograms(build: Build, module: string, version: string, fold
   const variables = [
     ...(build.versionPackage === undefined ? [] : versionFlags(build.versionPackage, version)),
     ...(build.versionVariable === undefined ? [] : [`-X ${build.versionVariable}=${version}`]),
+    ...Object.entries(build.variables ?? {}).map(([name, value]) => `-X ${name}=${value}`),
     ...(build.assumedVersionPackage === undefined ? [] : assumedVersionFlags(build.assumedVersionPackage, module)),
   ];
   if (together.length > 0) await buildProgram(module, `${folder}/`, together, variables, build.cgo);

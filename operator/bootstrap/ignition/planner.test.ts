@@ -67,6 +67,13 @@ describe('documents within documents', () => {
     expect(namesOf(text)).toContain('ignition.config.merge[1]: storage.links[0] /b');
   });
 
+  test('what is valid by itself may not be so together', () => {
+    const text = document({ storage: { files: [{ path: '/a', user: { id: 1 } }] } }, '3.1.0', {
+      config: { merge: [inner({ storage: { files: [{ path: '/a', user: { name: 'bob' } }] } })] },
+    });
+    expect(refusalOf(text)).toBe('ignition.config.merge[0]: storage.files[0].user (line 9): has both a number and a name');
+  });
+
   test('a replacement leaves nothing of what held it', () => {
     const text = document({ storage: { files: [file('/a', 'x')] } }, '3.1.0', {
       config: { replace: inner({ storage: { files: [file('/b', 'y')] } }) },

@@ -1,4 +1,4 @@
-import type { Config } from './config.ts';
+import { type Config, config as schema } from './config.ts';
 import type { Places } from './documents/places.ts';
 
 /** What the parts of a document, once it is complete, must not say of each other. */
@@ -15,6 +15,7 @@ export function validate(config: Config, places: Places): void {
     if (link.hard === true && directories.some(({ path }) => path === link.target))
       places.problem(link, ['target'], 'is a directory, which has no hard links');
   }
+  validateMerged(config, places);
   // Lists of 2.x are carried out as they stand, and may name a thing twice.
   if (config.ignition.version.startsWith('2.')) return;
   twice(nodes, ({ path }) => path, 'path', places);
@@ -25,6 +26,24 @@ export function validate(config: Config, places: Places): void {
   twice(config.storage?.disks ?? [], ({ device }) => device, 'device', places);
   twice(config.storage?.filesystems ?? [], ({ device }) => device, 'device', places);
   twice(config.storage?.raid ?? [], ({ name }) => name, 'name', places);
+}
+
+/** Documents that are valid by themselves may not be so together. What merging gives lies where the last of them says it. */
+function validateMerged(config: Config, places: Places): void {
+  if ((config.ignition.config?.merge ?? []).length === 0 || config.ignition.version.startsWith('2.')) return;
+  for (const { path, message } of schema.safeParse(config).error?.issues ?? []) {
+    const above: object[] = [config];
+    for (const part of path) {
+      const next: unknown = (above.at(-1) as Record<PropertyKey, unknown>)[part];
+      if (typeof next !== 'object' || next === null) break;
+      above.push(next);
+    }
+    places.problem(
+      above.at(-1) ?? config,
+      path.slice(above.length - 1).map((part) => (typeof part === 'number' ? part : String(part))),
+      message,
+    );
+  }
 }
 
 function twice<Item extends object>(list: Item[], keyOf: (item: Item) => string, key: string, places: Places): void {
