@@ -10,7 +10,9 @@ export const IGNITIONS = {
   old: '/usr/local/lib/ignition-v0',
 };
 
+/** The old one looks for a tool where Debian does not have it. */
 const setup = `set -e
+ln -s /usr/sbin/chroot /usr/bin/chroot
 chmod 0755 ${IGNITIONS.newer} ${IGNITIONS.old}
 `;
 

@@ -30,7 +30,9 @@ const { DOCUMENT = '', GENERATED = '4', SEED = String(Date.now() % 1_000_000) } 
 /** What hosts that systemd runs have more: their journals and their own state. */
 const OF_SYSTEMD =
   /^\/run(?:\/|$)|^\/(?:var\/)?tmp\/systemd-private|^\/var\/(?:log\/(?:journal|private)|lib\/(?:systemd|dbus|private))(?:\/|$)|^\/etc\/machine-id$/;
-const ignition = { name: 'Ignition', apply: applyByIgnition, differences: DIFFERENCES };
+/** Ignition's own copies of the document. */
+const ITS_OWN = /^\/run\/(?:config\.ign|ignition(?:\.json)?)(?:\/|$)/;
+const ignition = { name: 'Ignition', apply: applyByIgnition, differences: DIFFERENCES, ignored: ITS_OWN };
 const environment = sharedEnvironment('ignition');
 /** What documents fetch. */
 const files: Record<string, Buffer> = { '/plain': Buffer.from('fetched\n'), '/packed': gzipSync('unpacked\n') };

@@ -16,9 +16,10 @@ export function fetchScript(path: string, { url, gzip, hash, headers }: Content 
   const parts = [
     'set -eu',
     'umask 077',
-    `path=${quote(path)}`,
+    `path=${quote(path)} fetched=no`,
     'part=$(mktemp "${path%/*}/.fetched.XXXXXX")',
-    'trap \'rm -f "$part" "$part.gz" "$part.pem"\' EXIT',
+    // A file of which nothing could be had must not be taken for an empty one.
+    'trap \'rm -f "$part" "$part.gz" "$part.pem"; [ "$fetched" = yes ] || [ -s "$path" ] || rm -f "$path"\' EXIT',
     ...(authorities === '' ? [] : [CERTIFICATES, `printf '%s\\n' ${quote(authorities)} >>"$part.pem"`]),
     `curl --config - --output "$part${gzip ? '.gz' : ''}"${authorities === '' ? '' : ' --cacert "$part.pem"'} <<'END'`,
     ...options(url, headers, config),
@@ -34,6 +35,7 @@ export function fetchScript(path: string, { url, gzip, hash, headers }: Content 
           'fi',
         ]),
     'cat "$part" >>"$path"',
+    'fetched=yes',
   ];
   return `${parts.join('\n')}\n`;
 }

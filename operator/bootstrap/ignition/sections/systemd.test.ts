@@ -88,6 +88,7 @@ esac`;
       { name: 'b.service', mask: true },
       { name: 'c.service', enabled: false },
       { name: 'd.service', dropins: [{ name: 'x.conf', contents: 'y' }] },
+      { name: 'e@.service', contents: SERVICE },
     );
     const last = planOf(text).steps.at(-2);
     expect(last?.kind === 'command' && host.run(last.script, shell).code).toBe(0);
@@ -99,6 +100,7 @@ esac`;
       'systemctl stop b.service',
       'systemctl stop c.service',
       'systemctl try-restart d.service',
+      'systemctl try-restart e@*.service',
     ]);
     expect(host.read('/etc/systemd/system-preset/20-ignition.preset')).toBe('disable c.service\n');
   });

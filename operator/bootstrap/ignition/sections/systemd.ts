@@ -68,10 +68,12 @@ const freshOf = (list: Unit[]): string[] => namesOf(list, hasFiles);
 function changesOf(list: Unit[]): { disabled: string[]; stopped: string[]; changed: string[] } {
   const started = new Set(namesOf(list, ({ enabled }) => enabled === true));
   const stopped = namesOf(list, ({ mask, enabled }) => mask === true || enabled === false);
+  /** Of a template every instance. */
+  const running = (list: string[]) => list.map((one) => one.replace('@.', '@*.'));
   return {
     disabled: namesOf(list, ({ enabled }) => enabled === false),
-    stopped,
-    changed: freshOf(list).filter((one) => !started.has(one) && !stopped.includes(one)),
+    stopped: running(stopped),
+    changed: running(freshOf(list).filter((one) => !started.has(one) && !stopped.includes(one))),
   };
 }
 

@@ -25,7 +25,7 @@ export function applyScript({ enabled, disabled, stopped, changed }: Changes): s
   const each = (list: string[], lines: string[]) =>
     list.length === 0 ? [] : [`units=${quote(words(list))}`, 'for unit in $units; do', ...lines.map((line) => `  ${line}`), 'done'];
   const parts = [
-    'set -eu',
+    'set -euf',
     'if ! command -v systemctl >/dev/null 2>&1; then',
     '  echo "this host has no systemd: units are written, and nothing starts them"',
     '  exit 0',
