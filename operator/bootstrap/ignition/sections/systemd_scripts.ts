@@ -50,7 +50,7 @@ export function applyScript({ enabled, disabled, stopped, changed }: Changes): s
 }
 
 /**
- * Starts all of them in one go, so that they wait for each other as at a boot, and ends once they have started, or one of them has
+ * Starts all of them, in the order of the document, and ends once they have started, or one of them has
  * failed. A unit that the host does not have is passed over, as a boot does it.
  */
 export function startScript(enabled: string[], fresh: string[]): string {
