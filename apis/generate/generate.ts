@@ -7,6 +7,7 @@ import * as yaml from 'prettier/plugins/yaml';
 import { format } from 'prettier/standalone';
 import { parse, stringify } from 'yaml';
 import { cloudConfigReference } from '../../operator/bootstrap/cloud-config/reference.ts';
+import { ignitionReference } from '../../operator/bootstrap/ignition/reference.ts';
 import { GROUP } from '../infrastructure/group.ts';
 import { chartFiles } from './chart/chart.ts';
 import { customResourceDefinition } from './crd.ts';
@@ -34,6 +35,7 @@ export async function generate(): Promise<Map<string, string>> {
     ['docs/reference/conditions.md', conditionsReference()],
     ...chartFiles(),
     ['docs/reference/cloud-config.md', cloudConfigReference()],
+    ['docs/reference/ignition.md', ignitionReference()],
   ];
   return new Map(await Promise.all(files.map(async ([name, text]): Promise<[string, string]> => [name, await formatted(name, text)])));
 }

@@ -187,7 +187,10 @@ const reasons = {
     means: 'The bootstrap data can not be parsed; the message names the line.',
     action: 'Correct the bootstrap config.',
   },
-  BootstrapFormatUnsupported: { means: 'The format of the bootstrap data is not supported.', action: 'Use cloud-config.' },
+  BootstrapFormatUnsupported: {
+    means: 'The format of the bootstrap data, or its version, is not supported.',
+    action: 'Use cloud-config, or Ignition 2.0 to 2.4 or 3.0 to 3.5.',
+  },
   BootstrapKeyUnsupported: {
     means: 'The bootstrap data has a key that can not be honoured; the message names it.',
     action: 'Remove the key.',

@@ -19,6 +19,10 @@ interface Build {
   programs: Record<string, string>;
   /** Package whose gitVersion, gitMajor and gitMinor variables say the version. */
   versionPackage?: string;
+  /** It is linked with libraries of C that the machine has. */
+  cgo?: boolean;
+  /** Other variables that are set when it is linked. */
+  variables?: Record<string, string>;
   /** Variable that says the version, where there is one of another name. */
   versionVariable?: string;
   /** Package whose k8sVersionMajor and k8sVersionMinor say which Kubernetes is assumed without a cluster: that of the client library. */
@@ -65,6 +69,20 @@ const builds = {
     extra: collectArgoCD,
   },
   grafana: { module: 'github.com/grafana/grafana-foundation-sdk/go', programs: { 'grafana-dashboard': '.' } },
+  ignition: {
+    module: 'github.com/coreos/ignition/v2',
+    programs: { ignition: 'github.com/coreos/ignition/v2/internal' },
+    versionVariable: 'github.com/coreos/ignition/v2/internal/version.Raw',
+    // As distributions without SELinux build it.
+    variables: { 'github.com/coreos/ignition/v2/internal/distro.selinuxRelabel': 'false' },
+    cgo: true,
+  },
+  'ignition-v0': {
+    module: 'github.com/flatcar/ignition',
+    programs: { 'ignition-v0': 'github.com/flatcar/ignition/internal' },
+    versionVariable: 'github.com/flatcar/ignition/internal/version.Raw',
+    cgo: true,
+  },
 } satisfies Record<string, Build>;
 
 type BuildName = keyof typeof builds;
@@ -149,15 +167,17 @@ async function buildPrograms(build: Build, module: string, version: string, fold
   const variables = [
     ...(build.versionPackage === undefined ? [] : versionFlags(build.versionPackage, version)),
     ...(build.versionVariable === undefined ? [] : [`-X ${build.versionVariable}=${version}`]),
+    ...Object.entries(build.variables ?? {}).map(([name, value]) => `-X ${name}=${value}`),
     ...(build.assumedVersionPackage === undefined ? [] : assumedVersionFlags(build.assumedVersionPackage, module)),
   ];
-  if (together.length > 0) await buildProgram(module, `${folder}/`, together, variables);
-  for (const [name, path] of programs) if (basename(path) !== name) await buildProgram(module, join(folder, name), [path], variables);
+  if (together.length > 0) await buildProgram(module, `${folder}/`, together, variables, build.cgo);
+  for (const [name, path] of programs)
+    if (basename(path) !== name) await buildProgram(module, join(folder, name), [path], variables, build.cgo);
 }
 
-async function buildProgram(module: string, output: string, packages: string[], ldflags: string[]): Promise<void> {
+async function buildProgram(module: string, output: string, packages: string[], ldflags: string[], cgo = false): Promise<void> {
   const flags = ['-trimpath', '-ldflags', ['-s', '-w', ...ldflags].join(' ')];
-  await must('nice', ['-n', '15', 'go', 'build', ...flags, '-o', output, ...packages], goOptions(module));
+  await must('nice', ['-n', '15', 'go', 'build', ...flags, '-o', output, ...packages], goOptions(module, cgo));
 }
 
 /** Folder of a module's sources, in the version that go/<folder>/go.mod requires; go.sum beside it says what they have to be. */
@@ -168,7 +188,10 @@ export async function moduleSources(folder: string, module: string): Promise<str
   return Dir;
 }
 
-const goOptions = (cwd: string) => ({ cwd, env: { ...process.env, GOFLAGS: '-mod=readonly -buildvcs=false', CGO_ENABLED: '0' } });
+const goOptions = (cwd: string, cgo = false) => ({
+  cwd,
+  env: { ...process.env, GOFLAGS: '-mod=readonly -buildvcs=false', CGO_ENABLED: cgo ? '1' : '0' },
+});
 
 function versionFlags(path: string, version: string): string[] {
   const [major, minor] = version.slice(1).split('.');

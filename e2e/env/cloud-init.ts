@@ -2,12 +2,8 @@
  * The hosts' image with the real cloud-init on it, for the suite that holds the operator against it: a layer over the image, made once
  * by Debian's own packages. Beside cloud-init it has what documents of the corpus install and call.
  */
-import { mkdir } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { cached, type Progress, timed } from './cache.ts';
-import { must } from './command.ts';
-import { hostImage } from './image.ts';
-import { unshare } from './process.ts';
+import type { Progress } from './cache.ts';
+import { layerImage } from './layer.ts';
 
 /** What a host here has in the place of a cloud, and none of the defaults that an image's own configuration would add. */
 const configuration = `datasource_list: [NoCloud]
@@ -53,53 +49,19 @@ printf '#!/bin/sh\\necho "snap $*" >>/var/log/witness\\n' >/usr/local/bin/snap
 chmod 0755 /usr/local/bin/snap
 `;
 
-const packages = ['cloud-init', 'gdisk', 'gnupg', 'locales'];
-
-/** Run in the image while the machine's network and its apt settings can be used there. Nothing starts. */
-const install = `set -e
-printf '#!/bin/sh\\nexit 101\\n' >/usr/sbin/policy-rc.d
-chmod 0755 /usr/sbin/policy-rc.d
-apt-get -q update
-apt-get -q -y --no-install-recommends install ${packages.join(' ')}
-rm -rf /usr/sbin/policy-rc.d /var/cache/apt/archives/*.deb /var/cache/apt/*.bin /var/lib/apt/lists/* /var/lib/cloud /var/log/apt /var/log/dpkg.log
-`;
-
-/** Arguments: the image, the folder of the layer. */
-const make = `set -e
-mkdir "$2/upper" "$2/work" "$2/root"
-root=$2/root
-mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$root"
-mount -t proc proc "$root/proc"
-mount -t tmpfs tmpfs "$root/dev"
-for device in null zero full random urandom; do
-  : >"$root/dev/$device"
-  mount --bind "/dev/$device" "$root/dev/$device"
-done
-mount -t tmpfs tmpfs "$root/run"
-: >"$root/run/resolv.conf"
-mount --bind /etc/resolv.conf "$root/run/resolv.conf"
-mount --bind "$root/run/resolv.conf" "$root/etc/resolv.conf"
-apt-config dump | grep '^Acquire::Check' >"$root/etc/apt/apt.conf.d/99machine" || :
-run() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive chroot "$root" /bin/sh -c "$1"; }
-run "$3"
-rm "$root/etc/apt/apt.conf.d/99machine"
-run "$4"
-printf %s "$5" >"$root/etc/cloud/cloud.cfg.d/99-oracle.cfg"
-umount -l "$root"
-rm -rf "$2/work" "$2/root"
+const setup = `${archive}rm -rf /var/lib/cloud
+cat >/etc/cloud/cloud.cfg.d/99-oracle.cfg <<'END'
+${configuration}END
 `;
 
 /** What hosts with cloud-init are started from: layers of an overlay, as mount(8) takes them. */
-export async function cloudInitImage(progress: Progress): Promise<string> {
-  const base = await hostImage(progress);
-  const recipe = [basename(dirname(base)), configuration, archive, install, make];
-  const folder = await cached({ name: 'cloud-init-image', version: 'bookworm', recipe }, (making) =>
-    timed(progress, 'install cloud-init over the disk image of the hosts (apt)', async () => {
-      const layer = join(making, 'layer');
-      await mkdir(layer);
-      const [command = '', ...args] = unshare;
-      await must(command, [...args, 'nice', '-n', '15', 'sh', '-c', make, 'sh', base, layer, install, archive, configuration]);
-    }),
+export const cloudInitImage = (progress: Progress): Promise<string> =>
+  layerImage(
+    {
+      name: 'cloud-init-image',
+      what: 'install cloud-init over the disk image of the hosts (apt)',
+      packages: ['cloud-init', 'gdisk', 'gnupg', 'locales'],
+      setup,
+    },
+    progress,
   );
-  return `${join(folder, 'layer/upper')}:${base}`;
-}

@@ -115,7 +115,13 @@ describe('bootstrap data', () => {
       'line 7',
       /users\[0\]\.ssh_import_id/,
     ),
-    Ignition: terminal('ignition', data('{}', 'ignition'), 'BootstrapFormatUnsupported', 'cloud-config'),
+    'Ignition of an unknown version': terminal('ignition', data('{}', 'ignition'), 'BootstrapFormatUnsupported', '3.0.0 to 3.5.0'),
+    'Ignition that a running host can not honour': terminal(
+      'ignition-key',
+      data('{"ignition": {"version": "3.4.0"},\n"kernelArguments": {"shouldExist": ["quiet"]}}'),
+      'BootstrapKeyUnsupported',
+      'kernelArguments (line 2)',
+    ),
     PowerShell: terminal('powershell', data('#ps1_sysnative\n'), 'BootstrapFormatUnsupported', 'PowerShell'),
     'data that is no use does not hold up the deletion': async () => {
       await terminal('useless', data('#cloud-config\n- list\n'), 'BootstrapDataInvalid')();

@@ -9,13 +9,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { cloudInitImage } from '../env/cloud-init.ts';
-import { createHost, type Host } from '../env/hosts.ts';
-import { type Applied, applyByOperator } from '../fixtures/cloud-init/apply.ts';
-import { compare, type Pair } from '../fixtures/cloud-init/compare.ts';
+import { applyByCloudInit } from '../fixtures/cloud-init/apply.ts';
 import { DIFFERENCES } from '../fixtures/cloud-init/differences.ts';
 import { randomDocuments } from '../fixtures/cloud-init/documents.ts';
 import { mergedByCloudInit, mergedByOperator, randomMerges } from '../fixtures/cloud-init/merging.ts';
 import { Objects } from '../fixtures/objects.ts';
+import { Lanes, print } from '../fixtures/oracle/lanes.ts';
 import { Reports } from '../fixtures/reports.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
 
@@ -26,7 +25,8 @@ const LANES = 2;
 /** Documents for the whole operator, one a lane: a machine keeps its host. */
 const WHOLE = ['rke2-server.yaml', 'kubeadm-join.yaml'];
 const environment = sharedEnvironment('cloud-init');
-const lanes: Pair[] = [];
+const cloudInit = { name: 'cloud-init', apply: applyByCloudInit, differences: DIFFERENCES };
+let lanes: Lanes;
 let objects: Objects;
 let reports: Reports;
 
@@ -36,8 +36,7 @@ const corpus = new Map(
     .filter(([name]) => name.includes(DOCUMENT))
     .map(([name, file]) => [name, readFileSync(file, 'utf8')]),
 );
-/** For the log of the run; Jest would add where it was called. */
-const print = (line: string): void => void process.stdout.write(`${line}\n`);
+const fails = (_: string, document: string): boolean => document.includes('\n# fails\n');
 
 jest.setTimeout(3_600_000);
 
@@ -46,64 +45,24 @@ beforeAll(async () => {
   const { hosting } = state;
   if (hosting === undefined) throw new Error('the environment has no hosts');
   const image = await cloudInitImage(({ what, seconds }) => seconds === undefined || print(`${what}: ${seconds.toFixed(0)} s`));
-  const options = { hostname: 'oracle', machineID: '0123456789abcdef0123456789abcdef' };
-  const host = (): Promise<Host> => createHost(state.run, { ...hosting, image }, options);
-  const pair = async (): Promise<Pair> => {
-    const [cloudInit, operator] = await Promise.all([host(), host()]);
-    return { cloudInit, operator };
-  };
-  lanes.push(...(await Promise.all(Array.from({ length: LANES }, pair))));
+  lanes = await Lanes.start(cloudInit, state.run, { ...hosting, image }, LANES);
   objects = new Objects(namespace);
   reports = new Reports(client, objects);
   await startOperator({ namespace });
   await client.applyAll(objects.cluster('main'));
 });
-afterAll(async () => {
-  await Promise.all(lanes.flatMap(({ cloudInit, operator }) => [cloudInit.destroy(), operator.destroy()]));
-});
+afterAll(() => lanes.destroy());
 
-/** Compares all, side by side; fails with every path that differs and may not, and prints what both have said. */
-async function compareAll(
-  documents: Map<string, string>,
-  apply?: (host: Host, document: string, name: string) => Promise<Applied>,
-): Promise<void> {
-  const left = [...documents];
-  const wrong: string[] = [];
-  const occurred = new Map<string, number>();
-  await Promise.all(
-    lanes.map(async (pair) => {
-      for (let next = left.shift(); next !== undefined; next = left.shift()) {
-        const [name, document] = next;
-        const { unexpected, known, cloudInit, operator } = await compare(pair, document, (host) =>
-          apply === undefined ? applyByOperator(host, document) : apply(host, document, name),
-        );
-        for (const { title } of known) occurred.set(title, (occurred.get(title) ?? 0) + 1);
-        // Two hosts on which nothing happened are the same.
-        if (operator.succeeded === document.includes('\n# fails\n'))
-          unexpected.push("the run on the operator's host ended otherwise than it should");
-        if (unexpected.length === 0) continue;
-        wrong.push(name);
-        print(
-          `== ${name}\n${document}\n== differs\n${unexpected.join('\n')}\n== cloud-init\n${cloudInit.said}\n== operator\n${operator.said}`,
-        );
-      }
-    }),
-  );
-  const listed = [...occurred].map(([title, times]) => `${title} (${times})`).join('; ');
-  print(`${documents.size} documents compared, ${wrong.length} with a difference that is not listed; listed ones: ${listed || 'none'}`);
-  expect(wrong).toEqual([]);
-}
-
-test('the documents of the corpus', () => compareAll(corpus));
+test('the documents of the corpus', () => lanes.compareAll(corpus, fails));
 
 test('documents made at random', async () => {
   const documents = randomDocuments(Number(GENERATED), Number(SEED));
   print(`SEED=${SEED} GENERATED=${GENERATED} makes these documents again`);
-  await compareAll(new Map(documents.map((document, index) => [`document ${index} of seed ${SEED}`, document])));
+  await lanes.compareAll(new Map(documents.map((document, index) => [`document ${index} of seed ${SEED}`, document])), fails);
 });
 
 test('documents are merged as cloud-init’s own handler merges them', async () => {
-  const [{ cloudInit: host }] = lanes as [Pair];
+  const host = lanes.reference;
   const merges = randomMerges(1000, Number(SEED));
   const theirs = await mergedByCloudInit(host, merges);
   const wrong = merges.flatMap((documents, index) => {
@@ -119,7 +78,7 @@ test('documents are merged as cloud-init’s own handler merges them', async () 
 test('documents by the whole operator, from a Machine and its bootstrap Secret', async () => {
   const { client } = environment();
   const documents = new Map([...corpus].filter(([name]) => WHOLE.includes(name)));
-  await compareAll(documents, async (host, document, file) => {
+  await lanes.compareAll(documents, fails, async (host, document, file) => {
     const name = file.replace('.yaml', '');
     await client.applyAll(objects.explicit(name, 'main', host, document));
     await reports.ready(name);

@@ -5,9 +5,8 @@ import { BootstrapDataError, type BootstrapData } from './plan.ts';
 export const MAX_DOCUMENT_BYTES = 8 * 1024 * 1024;
 
 /** Values of the Secret's key `format` that say no more than the data does. */
-const BY_CONTENT = new Set(['', 'cloud-config']);
+const BY_CONTENT = new Set(['', 'cloud-config', 'ignition']);
 const UNSUPPORTED = new Map([
-  ['ignition', 'Ignition is not supported yet; let the bootstrap provider write cloud-config (spec.format: cloud-config)'],
   ['powershell', 'PowerShell is not supported; hosts are Linux machines that are prepared by cloud-config or a script'],
 ]);
 
@@ -20,13 +19,26 @@ export function readText({ format = '', value }: BootstrapData): string {
   const unsupported = UNSUPPORTED.get(name);
   if (unsupported !== undefined) throw formatUnsupported(unsupported);
   if (!BY_CONTENT.has(name)) {
-    throw formatUnsupported('the key format of the bootstrap Secret names an unknown format; cloud-config is understood');
+    throw formatUnsupported('the key format of the bootstrap Secret names an unknown format; cloud-config and ignition are understood');
   }
   if (value.length === 0) throw new BootstrapDataError('BootstrapDataEmpty', 'the bootstrap data is empty');
   const budget = new Budget();
   const text = decode(isGzip(value) ? budget.decompress(value) : budget.take(value));
   if (text.trim() === '') throw new BootstrapDataError('BootstrapDataEmpty', 'the bootstrap data holds nothing but white space');
   return text;
+}
+
+/** JSON with a key that no cloud-config has. Broken JSON that begins so is told as what it was meant to be. */
+export function isIgnition({ format = '' }: BootstrapData, text: string): boolean {
+  if (format.trim().toLowerCase() === 'ignition') return true;
+  const start = text.trimStart();
+  if (!start.startsWith('{')) return false;
+  if (/^\{\s*"ignition"\s*:/.test(start)) return true;
+  try {
+    return Object.hasOwn(JSON.parse(start) as object, 'ignition');
+  } catch {
+    return false;
+  }
 }
 
 export const isGzip = (value: Uint8Array): boolean => value[0] === 0x1f && value[1] === 0x8b;

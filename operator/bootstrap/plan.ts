@@ -25,6 +25,8 @@ export interface FileStep {
   owner?: string;
   /** Add to the end of an existing file in place of replacing it. */
   append: boolean;
+  /** What an existing file keeps of its own; mode and owner are those of a new one. */
+  keep?: { mode: boolean; owner: boolean };
 }
 
 export interface CommandStep {
@@ -92,7 +94,7 @@ export type BootstrapDataErrorReason =
   | 'BootstrapDataBinary'
   | 'BootstrapDataTooLarge'
   | 'BootstrapDataInvalid' // not YAML, template error, wrong type of a value
-  | 'BootstrapFormatUnsupported' // powershell, ignition until it is built, an unknown `format` or type of a part
+  | 'BootstrapFormatUnsupported' // powershell, an unknown `format`, type of a part or version of Ignition
   | 'BootstrapKeyUnsupported'; // a key that can't be honoured
 
 /** The data can't be honoured; terminal. `message` names path and line, and holds no content of the data. */

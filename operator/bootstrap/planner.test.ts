@@ -145,6 +145,17 @@ describe('what the data is', () => {
     });
   });
 
+  test('Ignition, by the Secret or by its content', () => {
+    const text = '{"storage": {"files": [{"path": "/a", "contents": {"source": "data:,x"}}]},\n"ignition": {"version": "3.3.0"}}';
+    for (const format of [undefined, 'ignition']) {
+      expect(plan(text, format).steps.map(({ name }) => name)).toEqual([
+        'ignition checks',
+        'storage.files[0] /a room',
+        'storage.files[0] /a',
+      ]);
+    }
+  });
+
   test('without a header it is cloud-config, and people are told', () => {
     expect(plan('runcmd: [ls]')).toMatchObject({ steps: [{ script: 'ls' }], findings: [{ reason: 'HeaderMissing' }] });
   });
@@ -157,8 +168,9 @@ describe('what the data is', () => {
     ['BootstrapDataBinary', 'not UTF-8', new Uint8Array([0x23, 0xff, 0xfe, 0x41]), undefined],
     ['BootstrapDataBinary', 'broken gzip', new Uint8Array([0x1f, 0x8b, 8, 0, 1, 2, 3]), undefined],
     ['BootstrapDataTooLarge', 'a bomb', gzipSync(new Uint8Array(9 * 1024 * 1024)), undefined],
-    ['BootstrapFormatUnsupported', 'ignition in the Secret', '{}', 'ignition'],
-    ['BootstrapFormatUnsupported', 'ignition by its content', '{ "ignition": {"version": "3.3.0"}}', undefined],
+    ['BootstrapFormatUnsupported', 'ignition of no version', '{}', 'ignition'],
+    ['BootstrapDataInvalid', 'ignition that is no JSON', '#cloud-config\n', 'ignition'],
+    ['BootstrapFormatUnsupported', 'ignition of another version, by its content', '{ "a": 1, "ignition": {"version": "3.9.0"}}', undefined],
     ['BootstrapFormatUnsupported', 'powershell', 'x', 'powershell-xml'],
     ['BootstrapFormatUnsupported', 'an unknown format', CONFIG, 'kickstart'],
     ['BootstrapFormatUnsupported', 'include', '#include\nhttps://example.org', undefined],

@@ -2,13 +2,12 @@ import { invalid, parseYaml } from './cloud-config/parse.ts';
 import { mergeDocuments, type Mergeable } from './cloud-config/merge.ts';
 import { planCloudConfig } from './cloud-config/planner.ts';
 import type { Located } from './cloud-config/located.ts';
-import { readText } from './format.ts';
+import { isIgnition, readText } from './format.ts';
+import { planIgnition } from './ignition/planner.ts';
 import { naming, type Part, partsOf } from './parts/parts.ts';
 import { beside, findingsOf, planBoothook } from './parts/scripts.ts';
+import { mentionsSentinel } from './sentinel.ts';
 import { BootstrapDataError, type BootstrapData, type Finding, type InstanceData, type Plan, type Step } from './plan.ts';
-
-/** The file that a bootstrap provider's last command writes (Cluster API contract). */
-export const SENTINEL = '/run/cluster-api/bootstrap-success.complete';
 
 /**
  * The ordered steps of a run, from a bootstrap Secret's content. Pure, with plain data in and out, so that it can run in a
@@ -17,7 +16,8 @@ export const SENTINEL = '/run/cluster-api/bootstrap-success.complete';
  */
 export function planBootstrap(data: BootstrapData, instance: InstanceData): Plan {
   try {
-    const { steps, findings } = plan(partsOf(readText(data), instance), instance);
+    const text = readText(data);
+    const { steps, findings } = isIgnition(data, text) ? planIgnition(text) : plan(partsOf(text, instance), instance);
     return { steps, expectsSentinel: steps.some(mentionsSentinel), findings };
   } catch (cause) {
     if (cause instanceof BootstrapDataError) throw cause;
@@ -53,8 +53,3 @@ function merged(parts: Part[]): { document: Located | undefined; findings: Findi
 }
 
 const isMap = ({ value, children }: Located): boolean => children !== undefined && !Array.isArray(value);
-
-function mentionsSentinel(step: Step): boolean {
-  if (step.kind === 'file') return Buffer.from(step.content).includes(SENTINEL);
-  return step.kind === 'command' && step.script.includes(SENTINEL);
-}

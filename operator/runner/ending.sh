@@ -31,7 +31,30 @@ marked_by_environment() {
     done
 }
 
+service_of() { # ENTRY of $room/created: sets target, and service where systemd runs the host and the file is a unit's
+  target=$(cat "$1" 2>/dev/null && printf x) || return
+  target=${target%x} service=${target#/etc/systemd/system/}
+  [ -d "$SYSTEMD" ] || return
+  case $service in
+    */* | *[!A-Za-z0-9:_.\\@-]*) return 1 ;;
+    *@.*) service="${service%%@.*}@*.${service##*@.}" ;; # every instance
+    *.service | *.socket | *.timer | *.path | *.mount | *.automount | *.swap | *.target) ;;
+    *) return 1 ;;
+  esac
+}
+
+# A unit goes on by itself. One that the run brought and that is still starting is what the run waits for.
+end_services() {
+  for entry in "$room"/created/*; do
+    service_of "$entry" || continue
+    case $(systemctl show --property=ActiveState "$service" 2>/dev/null) in
+      *=activating*) systemctl kill --signal=KILL "$service" >/dev/null 2>&1 && systemctl stop "$service" >/dev/null 2>&1 ;;
+    esac
+  done
+}
+
 slay() { # 5 s to end, then 5 s to die
+  end_services
   begun=$(date +%s) told=' '
   while belonging; do
     spent=$(($(date +%s) - begun))

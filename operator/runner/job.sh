@@ -234,7 +234,8 @@ ask_power() { # MODE DELAY MESSAGE, where the condition holds; done after the re
   [ -e "$DATA/power" ] || printf '%s\n' "$@" >"$DATA/power"
 }
 
-# As cloud-init's write_files: through symbolic links, and mode and owner also when it appends. Of the owner what is not said stays.
+# As cloud-init's write_files: through symbolic links, and mode and owner also when it appends. Of the owner what is not said stays;
+# a mode or an owner after a minus is for a new file.
 write() { # MODE OWNER APPEND PATH
   resolve "$4"
   parent=${target%/*}/
@@ -242,15 +243,17 @@ write() { # MODE OWNER APPEND PATH
   if [ -d "$target" ]; then printf '%s is a directory\n' "$target" && return 1; fi
   if [ -e "$target" ] && [ ! -f "$target" ]; then cat "$DATA/$number" >"$target" && return; fi
   note_beside "$number" || return # links may have changed since the start
-  old=/dev/null owner=0:0
+  old=/dev/null owner=0:0 mode=${1#-} owned=${2#-}
   if [ -e "$target" ]; then
     if [ "$3" = yes ]; then old=$target; fi
+    case $1 in -*) mode=$(stat -c %a "$target") || return ;; esac
+    case $2 in -*) owned='' ;; esac
     # shellcheck disable=SC2046 # fields, of which the ninth and tenth are owner and group
     set -- "$@" - - $(set -f && ls -ldn "$target")
     owner=$9:${10}
   fi
   # -C: never through something that waits under this name
-  if (set -C && cat "$old" "$DATA/$number" >"$beside") && chown "$owner" "$beside" && chown "$2" "$beside" && chmod "$1" "$beside" && mv -f "$beside" "$target"; then
+  if (set -C && cat "$old" "$DATA/$number" >"$beside") && chown "$owner" "$beside" && { [ -z "$owned" ] || chown "$owned" "$beside"; } && chmod "$mode" "$beside" && mv -f "$beside" "$target"; then
     [ ! -e /sys/fs/selinux/enforce ] || restorecon "$target" || :
   else
     rm -f "$beside"
@@ -258,15 +261,19 @@ write() { # MODE OWNER APPEND PATH
   fi
 }
 
-forget() { # the files that the run brought, the newest first, and its sentinel
-  newest_first=
+forget() { # the files that the run brought, the newest first, and its sentinel; units stop before their files go
+  newest_first='' reload=no
   for entry in "$room"/created/*; do newest_first="${entry##*/} $newest_first"; done
   for entry in $newest_first; do
     [ -e "$room/created/$entry" ] || continue
-    target=$(cat "$room/created/$entry" && printf x)
-    target=${target%x}
+    if service_of "$room/created/$entry"; then
+      reload=yes
+      systemctl stop "$service" || :
+      systemctl disable "${target##*/}" 2>/dev/null || :
+    fi
     if [ -f "$target" ] || [ -L "$target" ]; then rm -f "$target" || return; fi
   done
+  [ "$reload" = no ] || systemctl daemon-reload
   rm -f "$SENTINEL"
 }
 

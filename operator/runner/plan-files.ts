@@ -72,8 +72,10 @@ function power({ name, mode, delay, message = '', condition }: PowerStep): Writt
   return { kind: 'power', name, args: [mode, String(delay), message], content };
 }
 
-function fileArguments(step: FileStep): string[] {
-  return [step.mode.toString(8).padStart(4, '0'), step.owner ?? ROOT, yesNo(step.append), step.path];
+/** What goes after a minus is for a new file only. */
+function fileArguments({ mode, owner = ROOT, append, path, keep }: FileStep): string[] {
+  const unlessKept = (word: string, kept: boolean | undefined) => (kept === true ? `-${word}` : word);
+  return [unlessKept(mode.toString(8).padStart(4, '0'), keep?.mode), unlessKept(owner, keep?.owner), yesNo(append), path];
 }
 
 function script(text: string): Uint8Array {

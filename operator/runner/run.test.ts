@@ -100,6 +100,25 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
     expect(statSync(path)).toMatchObject({ uid, gid });
   });
 
+  test.each([
+    [{ mode: true, owner: true }, [0o4751, 1, 2]],
+    [{ mode: true, owner: false }, [0o4751, 3, 2]],
+    [{ mode: false, owner: true }, [0o600, 1, 2]],
+  ])('a file that is there already keeps %j', async (keep, [mode, uid, gid]) => {
+    await using host = new LocalHost(userland());
+    const [path, fresh] = [host.path('there'), host.path('new')];
+    const added = { mode: 0o600, owner: 'sys', append: true, keep };
+    const steps = [
+      fileStep(path, 'one\n', { mode: 0o4751, owner: 'daemon:bin' }),
+      fileStep(path, 'two\n', added),
+      fileStep(fresh, '', added),
+    ];
+    expect((await host.bootstrap(planOf(...steps))).state).toMatchObject({ exitCode: 0 });
+    expect(readFileSync(path, 'utf8')).toBe('one\ntwo\n');
+    expect(statSync(path)).toMatchObject({ mode: 0o100000 | (mode ?? 0), uid, gid });
+    expect(statSync(fresh)).toMatchObject({ mode: 0o100600, uid: 3, gid: 0 });
+  });
+
   test('what has an interpreter runs on its own', async () => {
     await using host = new LocalHost(userland());
     const steps = [

@@ -1,14 +1,11 @@
-import type { z } from 'zod';
-import { BootstrapDataError, type BootstrapDataErrorReason, type Finding, type InstanceData, sentenceOf, type Step } from '../plan.ts';
+import type { Finding, InstanceData, Step } from '../plan.ts';
+import { located, type Problem, problemsOf, refusal } from '../problems.ts';
 import { type Located, placeOf } from './located.ts';
 import type { Context } from './module.ts';
 import { MODULES, WITHOUT_EFFECT } from './modules/index.ts';
 import { REFUSED } from './modules/refused.ts';
 import { runcmd } from './modules/runcmd.ts';
 import { formatPath, type Path } from './path.ts';
-
-/** Problems named in one message; a document with more has most likely one cause. */
-const MAX_NAMED = 30;
 
 /**
  * The steps of a #cloud-config document, in the order in which cloud-init's modules run.
@@ -30,7 +27,12 @@ export function planCloudConfig(
     ...where(document, path),
     message,
   });
-  if (problems.length > 0) throw refusal(problems.map(({ reason, path, message }) => finding(reason, path, message)));
+  if (problems.length > 0) {
+    throw refusal(
+      problems.map((problem) => located(problem, (path) => where(document, path))),
+      findings,
+    );
+  }
   const context: Context = { instance, note: (...words) => findings.push(finding(...words)) };
   for (const key of Object.keys(keys)) {
     const why = WITHOUT_EFFECT.get(key);
@@ -49,12 +51,6 @@ function where(document: Located | undefined, path: Path): Pick<Finding, 'line' 
   return { line, ...(part !== '' && { part }) };
 }
 
-interface Problem {
-  reason: BootstrapDataErrorReason;
-  path: Path;
-  message: string;
-}
-
 function validate(document: Record<string, unknown>): { values: Record<string, unknown>; problems: Problem[] } {
   const schemas = new Map(MODULES.flatMap((module) => Object.entries(module.keys)));
   const values: Record<string, unknown> = {};
@@ -67,7 +63,7 @@ function validate(document: Record<string, unknown>): { values: Record<string, u
     }
     const result = schema.safeParse(value);
     if (result.success) values[key] = result.data;
-    else problems.push(...result.error.issues.flatMap((issue) => problemsOf(issue, [key])));
+    else problems.push(...result.error.issues.flatMap((issue) => problemsOf(issue, [key], unsupported)));
   }
   return { values, problems };
 }
@@ -76,22 +72,4 @@ function unsupported(path: Path): Problem {
   // The same names within users and elsewhere mean the same.
   const why = REFUSED.get(String(path.at(-1)));
   return { reason: 'BootstrapKeyUnsupported', path, message: `this key is not supported${why === undefined ? '' : `: ${why}`}` };
-}
-
-function problemsOf(issue: z.core.$ZodIssue, above: Path): Problem[] {
-  const path = [...above, ...issue.path.map((part) => (typeof part === 'number' ? part : String(part)))];
-  if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unsupported([...path, key]));
-  const message = issue.message.endsWith('received undefined') ? 'is missing' : issue.message.replace(/^Invalid input: /, '');
-  const given = issue.code === 'custom' ? (issue.params?.['reason'] as BootstrapDataErrorReason | undefined) : undefined;
-  return [{ reason: given ?? 'BootstrapDataInvalid', path, message }];
-}
-
-function refusal(problems: Finding[]): BootstrapDataError {
-  problems.sort((a, b) => (a.part ?? '').localeCompare(b.part ?? '') || (a.line ?? 0) - (b.line ?? 0));
-  // A document that is wrong has to be corrected before anything else of it can be honoured.
-  const reason = (problems.find((problem) => problem.reason !== 'BootstrapKeyUnsupported')?.reason ??
-    'BootstrapKeyUnsupported') as BootstrapDataErrorReason;
-  const named = problems.slice(0, MAX_NAMED).map(sentenceOf);
-  if (problems.length > MAX_NAMED) named.push(`and ${problems.length - MAX_NAMED} more`);
-  return new BootstrapDataError(reason, `the bootstrap data cannot be carried out: ${named.join('; ')}`, problems);
 }

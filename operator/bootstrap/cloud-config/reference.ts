@@ -4,7 +4,7 @@ import { MODULES, WITHOUT_EFFECT } from './modules/index.ts';
 import { REFUSED } from './modules/refused.ts';
 
 /** As much of JSON Schema as zod writes of the modules. */
-interface Schema {
+export interface Schema {
   type?: string | string[];
   const?: string | number | boolean | null;
   enum?: unknown[];
@@ -47,13 +47,16 @@ export function cloudConfigReference(): string {
   ].join('\n');
 }
 
-const table = (head: string[], rows: [string, string][]): string =>
-  [`| ${head.join(' | ')} |`, '| --- | --- |', ...rows.map(([key, words]) => `| \`${key}\` | ${words.replaceAll('|', '\\|')} |`), ''].join(
-    '\n',
-  );
+export const table = (head: string[], rows: [string, ...string[]][]): string =>
+  [
+    `| ${head.join(' | ')} |`,
+    `|${head.map(() => ' --- |').join('')}`,
+    ...rows.map(([key, ...words]) => `| ${[`\`${key}\``, ...words.map((word) => word.replaceAll('|', '\\|'))].join(' | ')} |`),
+    '',
+  ].join('\n');
 
 /** The key itself, then what it holds. */
-function rowsOf(path: string, schema: Schema): [string, string][] {
+export function rowsOf(path: string, schema: Schema): [string, string][] {
   return [[path, kindOf(schema)], ...below(path, schema)];
 }
 

@@ -7,7 +7,7 @@ export type Kind = (typeof KINDS)[number];
 
 /** What is recognised and not carried out, with what a person can do about it. */
 const REFUSED = {
-  ignition: 'Ignition is not supported yet; let the bootstrap provider write cloud-config (spec.format: cloud-config)',
+  ignition: 'an Ignition document cannot be a part of another; let it be all of the data',
   powershell: 'PowerShell is not supported; hosts are Linux machines that are prepared by cloud-config or a script',
   mime: 'a MIME document within another is not supported; put its parts into the outer one',
   include: 'an #include document is not supported; put what its addresses hold into the document',

@@ -4,7 +4,7 @@ import type { Disk, FileSystem } from './disk_setup.ts';
 type Layout = Exclude<NonNullable<Disk['layout']>, boolean>;
 
 /** Sets device to the disk itself, whatever link names it. */
-const device = (name: string) => `device=${quote(name)}
+export const device = (name: string) => `device=${quote(name)}
 case $device in /*) ;; *) device=/dev/$device ;; esac
 if command -v udevadm >/dev/null 2>&1; then
   udevadm settle || :
@@ -15,7 +15,7 @@ if [ ! -b "$device" ]; then
 fi
 device=$(readlink -f "$device")`;
 
-const REREAD = `reread() {
+export const REREAD = `reread() {
   if command -v partprobe >/dev/null 2>&1; then
     partprobe "$device" || :
   else
@@ -34,7 +34,7 @@ export function partitionScript(name: string, table: 'mbr' | 'gpt', layout: Layo
   return `${[...parts, found(table, types), ...(overwrite ? [] : [KEEP]), make, 'reread'].join('\n')}\n`;
 }
 
-const IS_DISK = `case $(lsblk --nodeps --noheadings --output TYPE "$device") in
+export const IS_DISK = `case $(lsblk --nodeps --noheadings --output TYPE "$device") in
 disk | loop) ;;
 *) echo "$device is not a whole disk" >&2 && exit 1 ;;
 esac`;

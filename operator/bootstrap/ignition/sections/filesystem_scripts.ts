@@ -1,0 +1,99 @@
+import { device } from '../../cloud-config/modules/disk_scripts.ts';
+import { quote } from '../../../ssh/quote.ts';
+import type { Filesystem } from './filesystems.ts';
+
+export const MAKERS: Partial<Record<string, string>> = {
+  ext4: 'mkfs.ext4',
+  btrfs: 'mkfs.btrfs',
+  xfs: 'mkfs.xfs',
+  swap: 'mkswap',
+  vfat: 'mkfs.fat',
+};
+
+const FORCE: Partial<Record<string, string[]>> = { ext4: ['-F'], btrfs: ['--force'], xfs: ['-f'], swap: ['-f'] };
+const UUID: Partial<Record<string, (uuid: string) => string[]>> = {
+  xfs: (uuid) => ['-m', `uuid=${uuid}`],
+  vfat: (uuid) => ['-i', uuid],
+};
+
+/** One that is there as it should be stays; another one is an error unless it may be wiped. */
+export function fileSystemScript({
+  device: name,
+  format,
+  label,
+  uuid,
+  wipeFilesystem,
+  options = [],
+  create,
+}: Filesystem & { format: string }): string {
+  const canonical = uuid === undefined ? undefined : canonicalUUID(format, uuid);
+  const wipe = wipeFilesystem === true || create?.force === true;
+  const maker = MAKERS[format];
+  const words = [
+    ...options,
+    ...(FORCE[format] ?? []),
+    ...(canonical === undefined ? [] : (UUID[format]?.(canonical) ?? ['-U', canonical])),
+    ...(label === undefined ? [] : [format === 'vfat' ? '-n' : '-L', label]),
+  ];
+  const same = [
+    `[ "$type" = ${quote(format === 'none' ? '' : format) || "''"} ]`,
+    ...(label === undefined ? [] : [`[ "$(value LABEL)" = ${quote(label)} ]`]),
+    ...(canonical === undefined ? [] : [`[ "$(value UUID | tr A-F a-f${format === 'vfat' ? ' | tr -d -' : ''})" = ${quote(canonical)} ]`]),
+  ];
+  const parts = [
+    'set -eu',
+    device(name),
+    IN_USE,
+    'value() { blkid -c /dev/null -o value -s "$1" "$device" || :; }',
+    'type=$(value TYPE)',
+    ...(wipe ? [] : [create === undefined ? keep(same.join(' && ')) : ONLY_EMPTY]),
+    'idle',
+    'wipefs --all "$device"',
+    ...(maker === undefined ? [] : [`${[maker, ...words].map(quote).join(' ')} "$device"`]),
+    'if command -v udevadm >/dev/null 2>&1; then',
+    '  udevadm settle || :',
+    'fi',
+  ];
+  return `${parts.join('\n')}\n`;
+}
+
+/** mkfs.fat takes no dash. */
+function canonicalUUID(format: string, uuid: string): string {
+  const lower = uuid.toLowerCase();
+  return format === 'vfat' ? lower.replace(/^(.{4})-/, '$1') : lower;
+}
+
+const IN_USE = `idle() {
+  if grep -q "^$device " /proc/self/mounts /proc/swaps; then
+    echo "$device is in use and is not made anew" >&2
+    exit 1
+  fi
+}`;
+
+const keep = (same: string): string => `if ${same}; then
+  echo "$device has this file system already"
+  exit 0
+fi
+if [ -n "$type" ]; then
+  echo "$device has another file system ($type), label or UUID, and wipeFilesystem is not true" >&2
+  exit 1
+fi`;
+
+const ONLY_EMPTY = `if [ -n "$type" ]; then
+  echo "$device has a file system ($type) already, and force is not true" >&2
+  exit 1
+fi`;
+
+export function mountScript({ device: name, path = '', format = '', mountOptions = [] }: Filesystem): string {
+  const options = mountOptions.length === 0 ? '' : `-o ${quote(mountOptions.join(','))} `;
+  return `set -eu
+umask 022
+path=${quote(path)}
+if grep -q " $path " /proc/self/mounts; then
+  echo "something is mounted at $path already"
+  exit 0
+fi
+mkdir -p "$path"
+mount ${options}-t ${quote(format)} ${quote(name)} "$path"
+`;
+}
