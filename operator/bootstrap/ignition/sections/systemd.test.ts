@@ -121,11 +121,12 @@ esac`;
 
   test('one that fails is named, with its last words', () => {
     using host = hostWithSystemd();
-    const text = units({ name: 'a.service', enabled: true }, { name: 'bad.service', enabled: true });
-    expect(host.run(scriptOf(text, 'a.service, bad.service'), shell)).toEqual({
+    const text = units({ name: 'a\\x2db.mount', enabled: true }, { name: 'bad.service', enabled: true });
+    expect(host.run(scriptOf(text, 'bad.service'), shell)).toEqual({
       code: 1,
       output: 'its last words\nbad.service has failed: exit-code\n',
     });
+    expect(calls(host, /^systemctl start/)).toEqual(['systemctl start a\\x2db.mount bad.service']);
   });
 
   test('the sentinel is not waited for where nothing is left that could write it', () => {

@@ -23,7 +23,7 @@ interface Changes {
 /** What a first boot makes of the presets, and what runs already gets to know its new files. */
 export function applyScript({ enabled, disabled, stopped, changed }: Changes): string {
   const each = (list: string[], lines: string[]) =>
-    list.length === 0 ? [] : [`units=${quote(words(list))}`, 'for unit in $units; do', ...lines.map((line) => `  ${line}`), 'done'];
+    list.length === 0 ? [] : [`units=${quote(list.join(' '))}`, 'for unit in $units; do', ...lines.map((line) => `  ${line}`), 'done'];
   const parts = [
     'set -euf',
     'if ! command -v systemctl >/dev/null 2>&1; then',
@@ -56,7 +56,7 @@ export function applyScript({ enabled, disabled, stopped, changed }: Changes): s
 export function startScript(enabled: string[], fresh: string[]): string {
   return script([
     'set -eu',
-    `known='' anew='' units=${quote(words(enabled))} fresh=${quote(` ${fresh.join(' ')} `)}`,
+    `known='' anew='' units=${quote(enabled.join(' '))} fresh=${quote(` ${fresh.join(' ')} `)}`,
     'for unit in $units; do',
     '  case $(systemctl show --property=LoadState --value "$unit") in',
     '  not-found) echo "this host has no $unit: it is not started" && continue ;;',
@@ -76,7 +76,7 @@ export function startScript(enabled: string[], fresh: string[]): string {
 export function sentinelScript(enabled: string[], sentinel: string): string {
   return script([
     'set -eu',
-    `known=${quote(words(enabled))} anew=''`,
+    `known=${quote(enabled.join(' '))} anew=''`,
     FAILED,
     `while [ ! -e ${quote(sentinel)} ]; do`,
     '  if failed; then exit 1; fi',
