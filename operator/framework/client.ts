@@ -156,9 +156,11 @@ export class ApiClient implements Client {
   async #step<T>(action: ApiAction, resource: Resource, call: Call, subresource?: string): Promise<T> {
     this.#require(action, resource, subresource);
     failpoint('before', action, resource, subresource);
-    const answer = await this.#call<T>(call);
-    failpoint('after', action, resource, subresource);
-    return answer;
+    try {
+      return await this.#call<T>(call);
+    } finally {
+      failpoint('after', action, resource, subresource);
+    }
   }
 
   async #call<T>(call: Call): Promise<T> {
