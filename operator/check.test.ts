@@ -61,7 +61,10 @@ test('rights are needed in each namespace that is watched, and for the Lease onl
   server.refused = ({ resource, namespace }) => resource === 'secrets' && namespace === 'b';
   const found = await faults(server, { namespaces: ['a', 'b'], leaseNamespace: undefined });
   expect(found).toEqual(['may get secrets in namespace b: no. By name only: SSH keys, bootstrap data, kubeconfigs, known hosts.']);
-  expect(new Set(server.asked.map(({ namespace }) => namespace))).toEqual(new Set(['a', 'b']));
+  const inAll = server.asked.filter(({ namespace }) => namespace === '').map(({ resource }) => resource);
+  // Reviews have no namespace.
+  expect(inAll).toEqual(['tokenreviews', 'subjectaccessreviews']);
+  expect(new Set(server.asked.map(({ namespace }) => namespace))).toEqual(new Set(['a', 'b', '']));
 });
 
 test('kinds that are not served', async () => {
