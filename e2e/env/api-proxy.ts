@@ -11,8 +11,8 @@ import { join } from 'node:path';
 import type { ControlPlaneAccess } from './control-plane.ts';
 
 /**
- * What becomes of a request: an answer with that code, none until such requests are dropped, the API server's own that gets lost on its way back, or undefined: the
- * API server's own.
+ * What becomes of a request: an answer with that code, none until such requests are dropped, the API server's own that gets lost on its
+ * way back, or undefined: the API server's own.
  */
 export type Verdict = { code: number; reason: string } | 'no answer' | 'lost answer' | undefined;
 

@@ -43,6 +43,10 @@ const ask = (name: string, commands: string[] = [lastsUntil(RUN)]): Promise<AnyO
 async function running(name: string, spec: object = {}): Promise<{ host: Host; relay: Relay }> {
   const made = await place(name, spec);
   await ask(name);
+  await environment().client.waitFor(
+    machine(name),
+    (object) => conditionOf(object, 'BootstrapExecSucceeded')?.reason === 'BootstrapRunning',
+  );
   await waitForFile(made.host, `${RUN}.began`);
   return made;
 }

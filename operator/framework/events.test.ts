@@ -130,6 +130,24 @@ test('drain gives up in time, and says so', async () => {
   expect(log.at('warn')).toEqual(['events were not written in time']);
 });
 
+test('a write that takes its time holds up those of its own object alone', async () => {
+  const other = server.create<KubernetesObject>(WIDGETS, widget('b'));
+  server.fail({ method: 'POST', instead: 'hang' });
+  sink.event(object, 'Normal', 'First', 'Act', 'note');
+  sink.event(object, 'Normal', 'Second', 'Act', 'note');
+  sink.event(other, 'Normal', 'Third', 'Act', 'note');
+  await sink.drain(200);
+  expect(events().map(({ reason }) => reason)).toEqual(['Third']);
+});
+
+test('so many are written at a time that an API server has room', async () => {
+  const objects = ['b', 'c', 'd', 'e', 'f', 'g'].map((name) => server.create<KubernetesObject>(WIDGETS, widget(name)));
+  server.fail({ method: 'POST', instead: 'hang', times: Infinity });
+  for (const one of objects) sink.event(one, 'Normal', 'Reason', 'Act', 'note');
+  await sink.drain(200);
+  expect(server.requests.filter(({ method }) => method === 'POST')).toHaveLength(4);
+});
+
 test('beyond a burst they are written at a pace, until it is time to end', async () => {
   const objects = ['b', 'c', 'd'].map((name) => server.create<KubernetesObject>(WIDGETS, widget(name)));
   for (const one of objects) for (let i = 0; i < 20; i++) sink.event(one, 'Normal', 'Reason', 'Act', `note ${i}`);

@@ -1,4 +1,4 @@
-/** Events of events.k8s.io/v1, written one after the other in the background. */
+/** Events of events.k8s.io/v1, written in the background: those of one object one after the other. */
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EVENTS } from '../../apis/core.ts';
@@ -27,11 +27,20 @@ const MAX_PENDING = 5000;
 /** Writes in all: so many at once, then so many a second. The API server is to have room for what machines wait for. */
 const WRITE_BURST = 30;
 const WRITE_RATE = 10;
+/** Writes under way at a time. One after the other, an API server that takes seconds for each would tell of a wait minutes late. */
+const WRITERS = 4;
 /** The API server's limit, in bytes; 128 characters for reason, action and instance. */
 const MAX_NOTE = 1024;
 
+/** The write of an Event, or of a series, about the object with the UID. */
+interface Write {
+  uid: string;
+  write: () => Promise<unknown>;
+}
+
 /** An Event that was written and may come again. */
 interface Series {
+  uid: string;
   namespace: string;
   name: string;
   count: number;
@@ -44,8 +53,9 @@ export class EventSink implements EventRecorder {
   readonly #options: EventSinkOptions;
   readonly #series = new Map<string, Series>();
   readonly #buckets = new Map<string, { tokens: number; at: number }>();
-  readonly #pending: (() => Promise<void>)[] = [];
-  #writing: Promise<void> | undefined;
+  readonly #pending: Write[] = [];
+  /** What is being written, by the UID of the object that it is about. */
+  readonly #writing = new Map<string, Promise<void>>();
   /** Aborted when what waits is to be written at once. */
   readonly #hurry = new AbortController();
   #turns = { left: WRITE_BURST, at: 0 };
@@ -63,7 +73,7 @@ export class EventSink implements EventRecorder {
     if (series !== undefined && now - series.last < SERIES_END) {
       series.count++;
       series.last = now;
-      this.#scheduleSeries(series, object.metadata.uid);
+      this.#scheduleSeries(series);
       return;
     }
     if (!this.#takeToken(object.metadata.uid, now)) {
@@ -72,11 +82,9 @@ export class EventSink implements EventRecorder {
     }
     const namespace = object.metadata.namespace ?? 'default';
     const name = `${object.metadata.name.slice(0, 200).replace(/[.-]+$/, '')}.${randomBytes(8).toString('hex')}`;
-    this.#series.set(key, { namespace, name, count: 1, last: now, written: now, timer: undefined });
+    this.#series.set(key, { uid: object.metadata.uid, namespace, name, count: 1, last: now, written: now, timer: undefined });
     const body = eventOf(object, { type, reason, action, note }, this.#options.instance, new Date(now));
-    this.#enqueue(async () => {
-      await this.#options.client.create(EVENTS, { ...body, metadata: { namespace, name } } as object);
-    });
+    this.#enqueue(object.metadata.uid, () => this.#options.client.create(EVENTS, { ...body, metadata: { namespace, name } } as object));
   }
 
   /** Writes what waits, series included. Resolves when all is written, or after `milliseconds` (default 2,000). */
@@ -87,17 +95,17 @@ export class EventSink implements EventRecorder {
     }
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, milliseconds);
-    await Promise.race([promise, this.#writing]);
+    await Promise.race([promise, this.#allWritten()]);
     clearTimeout(timer);
     if (this.#pending.length > 0) this.#options.log.warn('events were not written in time', { dropped: this.#pending.length });
     this.#pending.length = 0;
   }
 
   /** The first repeat is written at once, further ones each minute in one. */
-  #scheduleSeries(series: Series, uid: string): void {
+  #scheduleSeries(series: Series): void {
     if (series.timer !== undefined) return;
     const wait = series.count === 2 ? 0 : Math.max(0, series.written + SERIES_WRITE - this.#now());
-    if (wait === 0 && this.#takeToken(uid, this.#now())) this.#writeSeries(series);
+    if (wait === 0 && this.#takeToken(series.uid, this.#now())) this.#writeSeries(series);
     else series.timer = setTimeout(() => this.#writeSeries(series), wait || SERIES_WRITE).unref();
   }
 
@@ -105,11 +113,9 @@ export class EventSink implements EventRecorder {
     clearTimeout(series.timer);
     series.timer = undefined;
     series.written = this.#now();
-    const { namespace, name, count, last } = series;
+    const { uid, namespace, name, count, last } = series;
     const body = { series: { count, lastObservedTime: microTime(new Date(last)) } };
-    this.#enqueue(async () => {
-      await this.#options.client.patch(EVENTS, { namespace, name }, body);
-    });
+    this.#enqueue(uid, () => this.#options.client.patch(EVENTS, { namespace, name }, body));
   }
 
   #now(): number {
@@ -131,13 +137,30 @@ export class EventSink implements EventRecorder {
     for (const [uid, { tokens, at }] of this.#buckets) if (tokens + (now - at) / REFILL >= BURST) this.#buckets.delete(uid);
   }
 
-  #enqueue(write: () => Promise<void>): void {
+  #enqueue(uid: string, write: Write['write']): void {
     if (this.#pending.length >= MAX_PENDING) {
       this.#options.log.warn('an event was dropped: too many wait to be written');
       return;
     }
-    this.#pending.push(write);
-    this.#writing ??= this.#writeAll();
+    this.#pending.push({ uid, write });
+    this.#writeNext();
+  }
+
+  #writeNext(): void {
+    while (this.#writing.size < WRITERS) {
+      const at = this.#pending.findIndex(({ uid }) => !this.#writing.has(uid));
+      const next = at < 0 ? undefined : this.#pending.splice(at, 1)[0];
+      if (next === undefined) return;
+      const written = this.#write(next).finally(() => {
+        this.#writing.delete(next.uid);
+        this.#writeNext();
+      });
+      this.#writing.set(next.uid, written);
+    }
+  }
+
+  async #allWritten(): Promise<void> {
+    while (this.#writing.size > 0) await Promise.race(this.#writing.values());
   }
 
   async #turn(): Promise<void> {
@@ -149,17 +172,14 @@ export class EventSink implements EventRecorder {
     await sleep((-left / WRITE_RATE) * 1000, undefined, { signal: this.#hurry.signal, ref: false }).catch(() => undefined);
   }
 
-  async #writeAll(): Promise<void> {
-    for (let write = this.#pending.shift(); write !== undefined; write = this.#pending.shift()) {
-      await this.#turn();
-      try {
-        await write();
-      } catch (error) {
-        // An Event lives an hour; its series may outlive it.
-        if (!isNotFound(error)) this.#options.log.warn('an event could not be written', { error });
-      }
+  async #write({ write }: Write): Promise<void> {
+    await this.#turn();
+    try {
+      await write();
+    } catch (error) {
+      // An Event lives an hour; its series may outlive it.
+      if (!isNotFound(error)) this.#options.log.warn('an event could not be written', { error });
     }
-    this.#writing = undefined;
   }
 }
 

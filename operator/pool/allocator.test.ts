@@ -147,6 +147,14 @@ describe('a machine whose entry another one has', () => {
     expect(abandonedAt('a')).toBe(lost);
   });
 
+  test('has given nothing up while it may still begin there', async () => {
+    const side = await given(host('a', heldBy('x')), host('b'), machine('m'));
+    await name(side, 'a');
+    setting.server.fail({ method: 'PATCH', path: /\/remotemachines\/m$/, status: 409, reason: 'Conflict' });
+    await expect(reserve(side)).rejects.toMatchObject({ status: 409 });
+    expect(abandonedAt('a')).toBeUndefined();
+  });
+
   test('chooses anew also where this manager lost the race for it', async () => {
     const side = await given(host('a'), host('b'), machine('m'));
     setting.server.fail({ method: 'PATCH', path: /pooledremotemachines\/a\/status$/, status: 409, reason: 'Conflict' });

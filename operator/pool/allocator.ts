@@ -164,14 +164,10 @@ export class Allocator {
     // A finalizer can't be added to an object that is being deleted.
     const change = reserved !== held && !(reserved && entry.metadata.deletionTimestamp !== undefined);
     if (!change && Object.keys(annotations).length === 0) return entry;
-    const { resourceVersion } = entry.metadata;
-    const metadata = {
-      resourceVersion,
+    return this.#patchMetadata(entry, {
       ...(Object.keys(annotations).length > 0 && { annotations }),
       ...(change && { finalizers: wanted }),
-    };
-    const ref = { namespace: entry.metadata.namespace ?? '', name: entry.metadata.name };
-    return this.#client.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, ref, { metadata });
+    });
   }
 
   /**
@@ -179,12 +175,10 @@ export class Allocator {
    * knew it by stays with the entry, so that no other one is trusted there.
    */
   async quarantine(entry: PooledRemoteMachine, machine: RemoteMachine, runID: string, mark: EntryMark): Promise<PooledRemoteMachine> {
-    const ref = { namespace: entry.metadata.namespace ?? '', name: entry.metadata.name };
     const [hostKey] = trustOf(machine, entry).pinned;
     const pins = hostKey !== undefined && entry.spec !== undefined && pinsHostKey(entry.spec.machine);
     const annotations = { [ANNOTATION.quarantined]: runID, ...(pins && { [ANNOTATION.hostKey]: hostKey }) };
-    const metadata = { resourceVersion: entry.metadata.resourceVersion, annotations };
-    const noted = await this.#client.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, ref, { metadata });
+    const noted = await this.#patchMetadata(entry, { annotations });
     return this.#writeStatus(noted, { reserved: true, marks: [mark] });
   }
 
@@ -283,10 +277,7 @@ export class Allocator {
       }
       const from = this.#lost(machine, undefined);
       // One that waits for the host of its address goes on naming the entry.
-      if (from !== undefined && wanted.identity === undefined) {
-        await this.#noteAbandoned(machine, from);
-        await this.#change(machine, { from, startRun: false });
-      }
+      if (from !== undefined && wanted.identity === undefined) await this.#change(machine, { from, startRun: false });
       return none(choice.reason === REASON.AddressNotInPool, choice.reason, choice.message);
     }
   }
@@ -309,7 +300,6 @@ export class Allocator {
     const isTouched = names(entry, machine);
     const isNew = machine.metadata.annotations?.[ANNOTATION.poolEntry] !== entry.metadata.name;
     const from = this.#lost(machine, entry);
-    if (from !== undefined) await this.#noteAbandoned(machine, from);
     const named = await this.#change(machine, { to: entry, from, startRun: options.startRun });
     if (isNew) this.#bindings.set(machine.metadata.uid, { key: keyOf(entry), entry: entry.metadata.uid, isTouched });
     if (why !== undefined && from?.entry !== undefined && names(from.entry, machine))
@@ -330,15 +320,6 @@ export class Allocator {
     return name === undefined || name === next?.metadata.name ? undefined : { entry: this.#entries.get(namespaceOf(machine), name) };
   }
 
-  /** An earlier process may have claimed the host for the machine's run, which then never starts: whoever has the entry may replace the claim. */
-  async #noteAbandoned(machine: RemoteMachine, { entry }: NonNullable<HostChange['from']>): Promise<void> {
-    const run = machine.metadata.annotations?.[ANNOTATION.runID];
-    if (entry === undefined || run === undefined || this.#touched(machine) === 'no') return;
-    const { namespace = '', name, resourceVersion } = entry.metadata;
-    const metadata = { resourceVersion, annotations: { [ANNOTATION.abandonedRun]: run } };
-    await this.#client.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, { namespace, name }, { metadata });
-  }
-
   /** The machine has its host, and what it may lack of it. */
   async #settled(machine: RemoteMachine, entry: PooledRemoteMachine | undefined, options: ReserveOptions): Promise<Reservation> {
     const changed = await this.#change(machine, { to: entry, startRun: options.startRun });
@@ -354,7 +335,21 @@ export class Allocator {
   async #change(machine: RemoteMachine, change: HostChange): Promise<RemoteMachine> {
     const patch = machinePatch(machine, change);
     if (patch === undefined) return machine;
-    return this.#client.patch<RemoteMachine>(REMOTE_MACHINES, { namespace: namespaceOf(machine), name: machine.metadata.name }, patch);
+    const name = { namespace: namespaceOf(machine), name: machine.metadata.name };
+    const changed = await this.#client.patch<RemoteMachine>(REMOTE_MACHINES, name, patch);
+    await this.#noteAbandoned(machine, change.from?.entry);
+    return changed;
+  }
+
+  /**
+   * An earlier process may have claimed the host that the machine has lost. Its run never starts any more, so whoever has the entry may
+   * replace the claim. Not before the machine has lost it: until then that process may still start the run, and nothing is to end it.
+   */
+  async #noteAbandoned(machine: RemoteMachine, entry: PooledRemoteMachine | undefined): Promise<void> {
+    const run = machine.metadata.annotations?.[ANNOTATION.runID];
+    if (entry === undefined || run === undefined || this.#touched(machine) === 'no') return;
+    // By its UID: other writes to the entry since then change nothing of this.
+    await this.#patchMetadata(entry, { annotations: { [ANNOTATION.abandonedRun]: run } }, { uid: entry.metadata.uid });
   }
 
   /** A machine that names its host itself: served unless another object with that host is in use or older. */
@@ -380,6 +375,15 @@ export class Allocator {
     const entry = this.#entries.byIndex('identity', identity).find((e) => ['reserved', 'quarantined'].includes(obstacle(e) ?? ''));
     if (entry === undefined || names(entry, machine)) return undefined;
     return `PooledRemoteMachine ${keyOf(entry)} is the same host ${identity} and is in use; waiting until it is free`;
+  }
+
+  #patchMetadata(
+    entry: PooledRemoteMachine,
+    change: object,
+    guard: object = { resourceVersion: entry.metadata.resourceVersion },
+  ): Promise<PooledRemoteMachine> {
+    const { namespace = '', name } = entry.metadata;
+    return this.#client.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, { namespace, name }, { metadata: { ...guard, ...change } });
   }
 
   async #writeStatus(entry: PooledRemoteMachine, change: EntryChange): Promise<PooledRemoteMachine> {

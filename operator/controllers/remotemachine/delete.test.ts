@@ -62,13 +62,7 @@ async function pooled(annotations: Record<string, string> = {}, onEntry: Record<
     entry('a', {}, { annotations: onEntry }),
     reserved({ pool: 'p', address: ADDRESS }, { annotations: { [ANNOTATION.poolEntry]: 'a', ...annotations } }),
   );
-  const { uid } = world.stored().metadata;
-  await world.patch(
-    POOLED_REMOTE_MACHINES,
-    'a',
-    { status: { reserved: true, machineRef: { name: 'm', namespace: NAMESPACE, uid } } },
-    'status',
-  );
+  await world.bind('a');
   await world.delete(REMOTE_MACHINES, 'm');
 }
 

@@ -1,6 +1,6 @@
 /**
- * Phase: a person has named another host, or taken the entry away, while the run was about to begin on the first one. That one is given back before anything is
- * begun on the other, where the machine then has another run.
+ * Phase: a person has named another host, or taken the entry away, while the run was about to begin on the first one. That one is given
+ * back before anything is begun on the other, where the machine then has another run.
  */
 import { CONDITION, REASON } from '../../../apis/infrastructure/conditions.ts';
 import { ANNOTATION } from '../../../apis/infrastructure/group.ts';

@@ -1,7 +1,7 @@
 import { ANNOTATION, ENTRY_FINALIZER, REQUEST } from '../../../apis/infrastructure/group.ts';
 import { POOLED_REMOTE_MACHINES, REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
 import { outcome, STARTED } from '../testing/executor.ts';
-import { ADDRESS, entry, NAMESPACE, owner, reserved, RUN, secrets } from '../testing/objects.ts';
+import { ADDRESS, entry, owner, reserved, RUN, secrets } from '../testing/objects.ts';
 import { World } from '../testing/world.ts';
 import { BootstrapDriver, contact, KEY, NEW_KEY } from './testing.ts';
 
@@ -37,13 +37,7 @@ describe('a changed host key', () => {
       entry('a', {}, { annotations: { [ANNOTATION.hostKey]: KEY.publicKey, ...onEntry } }),
       reserved({ pool: 'p', address: ADDRESS }, { annotations: { ...annotations, ...onMachine } }),
     );
-    const { uid } = world.stored().metadata;
-    await world.patch(
-      POOLED_REMOTE_MACHINES,
-      'a',
-      { status: { reserved: true, machineRef: { name: 'm', namespace: NAMESPACE, uid } } },
-      'status',
-    );
+    await world.bind('a');
   };
 
   test.each([

@@ -1,5 +1,5 @@
 import { ANNOTATION } from '../../../apis/infrastructure/group.ts';
-import { POOLED_REMOTE_MACHINES, REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
+import { REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
 import type { Machine } from '../../../apis/cluster/types.ts';
 import { PUBLIC_KEYS } from '../testing/executor.ts';
 import { ADDRESS, entry, NAMESPACE, owner, OWNERS, reserved, RUN } from '../testing/objects.ts';
@@ -55,13 +55,7 @@ describe('what follows', () => {
   async function pooled(status: object, onEntry: object = {}): Promise<void> {
     const metadata = { labels: { rack: 'r1' }, annotations: { note: 'n', 'cluster.x-k8s.io/paused': '' }, ...onEntry };
     await world.create(owner(), entry('a', {}, metadata), reserved({ pool: 'p', address: ADDRESS, providerID }, { annotations, status }));
-    const { uid } = world.stored().metadata;
-    await world.patch(
-      POOLED_REMOTE_MACHINES,
-      'a',
-      { status: { reserved: true, machineRef: { name: 'm', namespace: NAMESPACE, uid } } },
-      'status',
-    );
+    await world.bind('a');
   }
 
   test('the entry gets facts, key and finalizer, the Machine its labels; the second time nothing is written', async () => {

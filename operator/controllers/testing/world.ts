@@ -110,6 +110,12 @@ export class World {
     await this.synced();
   }
 
+  /** The entry's status names the machine `m`. */
+  async bind(entryName: string): Promise<void> {
+    const machineRef = { name: 'm', namespace: NAMESPACE, uid: this.stored().metadata.uid };
+    await this.patch(POOLED_REMOTE_MACHINES, entryName, { status: { reserved: true, machineRef } }, 'status');
+  }
+
   async delete(resource: Resource, name: string): Promise<void> {
     this.server.delete(resource, { namespace: NAMESPACE, name });
     await this.synced();
