@@ -1,4 +1,4 @@
-/** How fast a large document gets to a far host, beside `tar | ssh tar` through the same relay, which delays both. */
+/** How fast a large document gets to a far host and its files are there, beside `tar | ssh tar` through the same relay, which delays both. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
@@ -34,7 +34,7 @@ const files = Array.from({ length: FILES }, (_, index) => ({
   path: `/srv/upload/file-${index}`,
   content: `${index} ${'x'.repeat(Math.floor(BYTES / FILES) - 60)}\n`,
 }));
-const document = `#cloud-config\n${stringify({ write_files: files, bootcmd: ['date +%s%N >/run/first'] })}`;
+const document = `#cloud-config\n${stringify({ write_files: files, runcmd: ['date +%s%N >/run/first'] })}`;
 
 export async function measureUpload(host: Host, address: string, folder: string): Promise<Uploaded> {
   const relay = await Relay.start(host, address);
