@@ -28,6 +28,21 @@ test('a plan from the thread is the plan', async () => {
   });
 });
 
+test('a document that would take too long is refused, and the next one is read', async () => {
+  const list = (of: string) => `[${Array.from({ length: 9 }, () => of).join(', ')}]`;
+  const laughs = Array.from({ length: 9 }, (_, i) => `a${i}: &a${i} ${i === 0 ? list('lol') : list(`*a${i - 1}`)}`).join('\n');
+  const loop =
+    '## template: jinja\n#cloud-config\nruncmd: ["{% for i in range(90000) %}{% for j in range(90000) %}x{% endfor %}{% endfor %}"]\n';
+  const bomb = gzipSync(Buffer.alloc(64 << 20, 'a'));
+  const deep = `#cloud-config\nruncmd: ${'['.repeat(100_000)}`;
+  for (const value of [Buffer.from(`#cloud-config\n${laughs}\n`), Buffer.from(loop), bomb, Buffer.from(deep)]) {
+    const start = performance.now();
+    await expect(planner({ value }, INSTANCE)).rejects.toMatchObject({ constructor: BootstrapDataError });
+    expect(performance.now() - start).toBeLessThan(20_000);
+  }
+  await expect(planner({ value: Buffer.from('#cloud-config\nruncmd: [a]\n') }, INSTANCE)).resolves.toMatchObject({ steps: [{}] });
+});
+
 test('so is a refusal', async () => {
   const refused = planner({ value: Buffer.from('#cloud-config\nunheard: 1\n') }, INSTANCE);
   await expect(refused).rejects.toMatchObject({
