@@ -1,13 +1,14 @@
 /**
- * The operator held against the real cloud-init: each document of e2e/corpus/cloud-config and multi-part, and a few made at random, on two fresh hosts,
+ * The operator held against the real cloud-init: each cloud-config and multi-part document of e2e/corpus, and a few made at random, on two fresh hosts,
  * one of them by Debian's cloud-init, the other by the operator's planner and runner over SSH, without API objects for the mass of them;
  * then everything that the two hosts have is compared. Two documents go through the whole operator.
  *
  * DOCUMENT=users compares the documents of that name, GENERATED=500 as many at random, SEED=1 those of an earlier run.
  */
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { versionOf } from '../env/binaries.ts';
 import { cloudInitImage } from '../env/cloud-init.ts';
 import { applyByCloudInit } from '../fixtures/cloud-init/apply.ts';
 import { DIFFERENCES } from '../fixtures/cloud-init/differences.ts';
@@ -23,7 +24,7 @@ const { DOCUMENT = '', GENERATED = '4', SEED = String(Date.now() % 1_000_000) } 
 /** Pairs of hosts side by side. */
 const LANES = 2;
 /** Documents for the whole operator, one a lane: a machine keeps its host. */
-const WHOLE = ['rke2-server.yaml', 'kubeadm-join.yaml'];
+const WHOLE = ['cloud-config/rke2-server.yaml', 'cloud-config/kubeadm-join.yaml'];
 const environment = sharedEnvironment('cloud-init');
 const cloudInit = { name: 'cloud-init', apply: applyByCloudInit, differences: DIFFERENCES };
 let lanes: Lanes;
@@ -31,10 +32,10 @@ let objects: Objects;
 let reports: Reports;
 
 const corpus = new Map(
-  ['cloud-config', 'multi-part']
-    .flatMap((folder) => readdirSync(join(CORPUS, folder)).map((name): [string, string] => [name, join(CORPUS, folder, name)]))
-    .filter(([name]) => name.includes(DOCUMENT))
-    .map(([name, file]) => [name, readFileSync(file, 'utf8')]),
+  ['cloud-config', 'multi-part', `kubeadm-${versionOf('cluster-api')}/cloud-config`]
+    .flatMap((folder) => readdirSync(join(CORPUS, folder)).map((name) => join(folder, name)))
+    .filter((name) => name.includes(DOCUMENT))
+    .map((name) => [name, readFileSync(join(CORPUS, name), 'utf8')]),
 );
 const fails = (_: string, document: string): boolean => document.includes('\n# fails\n');
 
@@ -79,7 +80,7 @@ test('documents by the whole operator, from a Machine and its bootstrap Secret',
   const { client } = environment();
   const documents = new Map([...corpus].filter(([name]) => WHOLE.includes(name)));
   await lanes.compareAll(documents, fails, async (host, document, file) => {
-    const name = file.replace('.yaml', '');
+    const name = basename(file, '.yaml');
     await client.applyAll(objects.explicit(name, 'main', host, document));
     await reports.ready(name);
     return { succeeded: true, said: 'the machine is ready', findings: [] };

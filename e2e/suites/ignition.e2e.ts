@@ -14,6 +14,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import { versionOf } from '../env/binaries.ts';
 import { createHost, type Host, type HostingState } from '../env/hosts.ts';
 import { ignitionImage } from '../env/ignition.ts';
 import { gateway } from '../env/network.ts';
@@ -26,6 +27,7 @@ import { Reports } from '../fixtures/reports.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
 
 const CORPUS = join(import.meta.dirname, '../corpus/ignition');
+const OF_KUBEADM = `../kubeadm-${versionOf('cluster-api')}/ignition`;
 const { DOCUMENT = '', GENERATED = '4', SEED = String(Date.now() % 1_000_000) } = process.env;
 /** What hosts that systemd runs have more: their journals and their own state. */
 const OF_SYSTEMD =
@@ -92,7 +94,7 @@ test('documents made at random', async () => {
   await light.compareAll(new Map(documents.map((document, index) => [`document ${index} of seed ${SEED}`, document])), fails);
 });
 
-test('documents whose units are started', () => full.compareAll(corpus('systemd'), fails));
+test('documents whose units are started', () => full.compareAll(new Map([...corpus('systemd'), ...corpus(OF_KUBEADM)]), fails));
 
 describe('the whole operator, with what the kubeadm bootstrap provider writes', () => {
   const document = (): string => readFileSync(join(CORPUS, 'systemd/kubeadm-init.ign'), 'utf8');

@@ -132,12 +132,12 @@ async function documentsOf(format: Format): Promise<Record<string, string>> {
     ...machine(made('worker'), cluster, { ...join, ...add }),
     ...machine(made('disks'), cluster, { ...join, ...add, ...disks }),
   ]);
-  const file = (name: string) => `${name}.${FORMATS[format]}`;
+  const file = (name: string) => `${format}/${name}.${FORMATS[format]}`;
   return {
     [file('init')]: first,
     [file('join-control-plane')]: await written(made('join')),
     [file('join-worker')]: await written(made('worker')),
-    [file('disks/join-worker')]: await written(made('disks')),
+    [`disks.${FORMATS[format]}`]: await written(made('disks')),
   };
 }
 
