@@ -28,8 +28,8 @@ function print(report: Report): void {
   for (const [how, count] of Object.entries(report.operatorEnds)) table.push([`operators ended: ${how}`, count]);
   for (const [name, count] of Object.entries(report.faults)) table.push([`fault: ${name}`, count]);
   for (const [name, count] of Object.entries(report.checks)) table.push([`checked: ${name}`, count]);
-  for (const { machines, hosts } of report.converged)
-    table.push(['seconds to converge: machines', machines], ['seconds to converge: hosts', hosts]);
+  for (const { asked, machines, hosts } of report.converged)
+    table.push(['seconds to converge: asked by core', asked], ['machines ready', machines], ['hosts free', hosts]);
   for (const { heap, descriptors, timers } of report.held)
     table.push(['the leader holds: heap, MB', megabytes(heap)], ['descriptors', descriptors], ['timers', timers]);
   table.push(['violations', report.violations.length]);

@@ -90,10 +90,8 @@ export const objectFaults: Fault[] = [
       if (machine === undefined) return undefined;
       await client.delete(objects.ref('RemoteMachine', machine.metadata.name));
       // Whoever did it sees what it led to: Cluster API does not replace a Machine that lost its infrastructure before it was provisioned.
-      const owner = machine.metadata.ownerReferences?.find(({ kind }) => kind === 'Machine')?.name;
-      return async () => {
-        if (owner !== undefined) await client.delete(objects.clusterRef('Machine', owner));
-      };
+      // Both have one name; the Machine may not own it yet.
+      return () => client.delete(objects.clusterRef('Machine', machine.metadata.name));
     },
   },
 ];
