@@ -20,8 +20,8 @@ $(STAMP): package-lock.json
 test: $(STAMP) ## Run every check and test; the last line says how many passed and failed.
 	@$(RUN) e2e/run-tests.ts
 
-unit: $(STAMP) ## Run the unit tests.
-	@node node_modules/jest/bin/jest.js --selectProjects unit
+unit: $(STAMP) ## Run the unit tests, as root: they start sshd, and shells in namespaces.
+	@$(RUN) e2e/run-tests.ts 'unit tests'
 
 e2e: $(STAMP) ## Run the end-to-end suites on real hosts; SUITE=name runs those whose path has that name.
 	@$(RUN) node_modules/jest/bin/jest.js --selectProjects e2e --runInBand $(SUITE)
