@@ -69,6 +69,7 @@ const builds = {
     extra: collectArgoCD,
   },
   grafana: { module: 'github.com/grafana/grafana-foundation-sdk/go', programs: { 'grafana-dashboard': '.' } },
+  actionlint: { module: 'github.com/rhysd/actionlint', programs: { actionlint: 'github.com/rhysd/actionlint/cmd/actionlint' } },
   ignition: {
     module: 'github.com/coreos/ignition/v2',
     programs: { ignition: 'github.com/coreos/ignition/v2/internal' },
