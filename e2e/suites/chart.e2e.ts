@@ -44,6 +44,7 @@ test.each<[string, string[], string]>([
   ['a port too high', ['--set', 'health.port=70000'], "at '/health/port': maximum: got 70,000, want 65,535"],
   ['a namespace that can have no such name', ['--set', 'watchNamespaces={Team}'], "at '/watchNamespaces/0': 'Team' does not match pattern"],
   ['an argument that is no flag', ['--set', 'extraArgs={now}'], "at '/extraArgs/0': 'now' does not match pattern '^-'"],
+  ['a name that leaves no room', ['--set', `fullnameOverride=${'f'.repeat(54)}`], "at '/fullnameOverride': maxLength: got 54, want 53"],
   ['two managers that elect nobody', ['--set', 'replicaCount=2,leaderElection.enabled=false'], 'leaderElection.enabled is off'],
   ['one port for two', ['--set', 'health.port=8443'], 'health.port and diagnostics.port are both 8443'],
   [
@@ -171,6 +172,14 @@ test('Argo CD applies the kinds first and prunes none, unless they are not to be
   const kept = { ...wave, 'argocd.argoproj.io/sync-options': 'Prune=false', 'helm.sh/resource-policy': 'keep' };
   expect(await marks()).toEqual(Array(5).fill(kept));
   expect(await marks('--set', 'crds.keep=false')).toEqual(Array(5).fill(wave));
+});
+
+test('nothing that selects managers finds the Pod of the check', async () => {
+  const [check] = ofKind(await helm.template(), 'Pod');
+  expect(check?.metadata.labels).toMatchObject({ 'app.kubernetes.io/name': 'cluster-api-provider-remote-check' });
+  const long = { nameOverride: 'n'.repeat(63), fullnameOverride: 'f'.repeat(53) };
+  const [another] = ofKind(await helm.template(...set(long)), 'Pod');
+  expect(another?.metadata.labels).toMatchObject({ 'app.kubernetes.io/name': `${'n'.repeat(57)}-check` });
 });
 
 test('everything is labelled as of this provider', async () => {

@@ -115,7 +115,8 @@ const running: Fields = {
     items: { type: 'object', required: ['name'], additionalProperties: false, properties: { name: { type: 'string', minLength: 1 } } },
   }),
   nameOverride: text('', 'Name of the application in labels, if it is not that of the chart.'),
-  fullnameOverride: text('', 'Name of the objects, if it is not that of the release.'),
+  // As long as the name of a release may be: Services with this and a word more must not have more than 63 characters.
+  fullnameOverride: text('', 'Name of the objects, if it is not that of the release.', { maxLength: 53 }),
   resources: object('Requests and limits.', { requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '1Gi' } }),
   terminationGracePeriodSeconds: count(15, 'Time to end in order; runs go on on their hosts.', 1),
   podSecurityContext: object('Security context of the Pod.', account),

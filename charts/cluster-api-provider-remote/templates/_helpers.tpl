@@ -21,7 +21,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
 {{- define "provider.labels" -}}
-{{ include "provider.selectorLabels" . }}
+app.kubernetes.io/name: {{ include "provider.name" . }}
+{{ include "provider.releaseLabels" . }}
+{{- end }}
+
+{{- /* Of all objects, whichever part of the application they are. */}}
+{{- define "provider.releaseLabels" -}}
+app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
