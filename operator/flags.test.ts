@@ -20,6 +20,7 @@ function node(args: string[]) {
 test('without flags everything has its default', () => {
   expect(flags()).toEqual({
     leaderElect: false,
+    leaderElectionId: 'controller-leader-election-cluster-api-provider-remote',
     leaderElectLeaseDuration: 15_000,
     leaderElectRenewDeadline: 10_000,
     leaderElectRetryPeriod: 2_000,
@@ -49,6 +50,7 @@ test.each<[string[], object]>([
   [['--namespace=*', '--watch-filter=*'], { namespace: undefined, watchFilter: undefined }],
   [['--watch-filter', 'w'], { watchFilter: 'w' }],
   [['--leader-elect', '--leader-election-namespace', 'n'], { leaderElect: true, leaderElectionNamespace: 'n' }],
+  [['--leader-elect', '--leader-election-id', 'l'], { leaderElect: true, leaderElectionId: 'l' }],
   [
     ['--leader-elect-lease-duration', '4s', '--leader-elect-renew-deadline', '3s', '--leader-elect-retry-period', '500ms'],
     { leaderElectLeaseDuration: 4_000, leaderElectRenewDeadline: 3_000, leaderElectRetryPeriod: 500 },

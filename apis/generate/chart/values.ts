@@ -99,6 +99,9 @@ const running: Fields = {
   replicaCount: count(1, 'Managers. One leads; the others stand by, which takes leaderElection.enabled.', 0),
   leaderElection: section('Leading by a Lease.', {
     enabled: flag(true, 'Lead by a Lease before doing anything.'),
+    leaseName: text('', 'Name of the Lease; empty: `<release>-leader-election`. No manager may run while it is changed.', {
+      maxLength: 253,
+    }),
     namespace: text('', 'Namespace of the Lease; empty: that of the release.', { pattern: '^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$' }),
     leaseDuration: duration('15s', "Time after which a Lease that its leader does not renew is another one's."),
     renewDeadline: duration('10s', 'Time without a renewal after which the leader ends itself; less than the duration.'),

@@ -38,6 +38,16 @@ cluster.x-k8s.io/provider: infrastructure-remote
 {{- if .Values.image.digest }}{{ .Values.image.repository }}@{{ .Values.image.digest }}{{ else }}{{ .Values.image.repository }}:{{ default (printf "v%s" .Chart.AppVersion) .Values.image.tag }}{{ end }}
 {{- end }}
 
+{{- /* Releases must not share it, in another namespace neither. */}}
+{{- define "provider.leaderElection" -}}
+{{- $own := eq (include "provider.leaseNamespace" .) .Release.Namespace }}
+{{- ternary (include "provider.fullname" .) (include "provider.clusterName" .) $own }}-leader-election
+{{- end }}
+
+{{- define "provider.leaseName" -}}
+{{- default (include "provider.leaderElection" .) .Values.leaderElection.leaseName }}
+{{- end }}
+
 {{- define "provider.leaseNamespace" -}}
 {{- default .Release.Namespace .Values.leaderElection.namespace }}
 {{- end }}
@@ -53,6 +63,7 @@ cluster.x-k8s.io/provider: infrastructure-remote
 {{- if .Values.leaderElection.enabled }}
 - --leader-elect
 - --leader-election-namespace={{ include "provider.leaseNamespace" . }}
+- --leader-election-id={{ include "provider.leaseName" . }}
 - --leader-elect-lease-duration={{ .Values.leaderElection.leaseDuration }}
 - --leader-elect-renew-deadline={{ .Values.leaderElection.renewDeadline }}
 - --leader-elect-retry-period={{ .Values.leaderElection.retryPeriod }}
