@@ -117,6 +117,14 @@ describe('docs/reference/flags.md', () => {
     expect(given.map(({ flag }) => flag).sort()).toEqual(known.sort());
   });
 
+  test('a kubeconfig is looked for where both say', () => {
+    const help = command('--help').stdout.replaceAll(/\s+/g, ' ');
+    const places = (text = ''): string[] => text.match(/KUBECONFIG|service account|~\/\.kube\/config/g) ?? [];
+    const order = ['KUBECONFIG', 'service account', '~/.kube/config'];
+    expect(places(/kubeconfig of the management cluster.*?--namespace/.exec(help)?.[0])).toEqual(order);
+    expect(places(rows.find(([flag]) => flag?.startsWith('--kubeconfig'))?.[2])).toEqual(order);
+  });
+
   test.each(given)('$flag has the default that it has there', ({ flag, value }) => {
     const [, name = ''] = /--([a-z-]+)/.exec(flag) ?? [];
     const field = name.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());

@@ -88,7 +88,7 @@ export function parseFlags(argv: readonly string[], version: string): Flags {
     .version(version)
     .option(
       '--kubeconfig <file>',
-      'kubeconfig of the management cluster; not set: KUBECONFIG, ~/.kube/config, else the service account of the pod',
+      'kubeconfig of the management cluster; not set: KUBECONFIG, else the service account of the pod, else ~/.kube/config',
     )
     .option('--namespace <names>', 'namespaces to watch, with commas between them; not set, empty or *: all', names)
     .option('--watch-filter <value>', 'only objects whose label cluster.x-k8s.io/watch-filter has this value; not set, empty or *: all')
