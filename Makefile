@@ -44,8 +44,8 @@ image: $(STAMP) ## Build the image with docker, podman or buildah, as IMAGE=name
 image-offline: $(STAMP) ## Build the image for amd64 and arm64 without any of these, on Debian, into out/image.
 	@node release/image/main.ts
 
-release: $(STAMP) ## Write all files of a release into out/infrastructure-remote; IMAGE=registry.example/name says where the image is.
-	@node release/main.ts $(if $(IMAGE),--image $(IMAGE))
+release: $(STAMP) ## Write all files of a release into out/infrastructure-remote; IMAGE=registry.example/name and SOURCE=https://git.example/name say where the image and the repository are.
+	@node release/main.ts $(if $(IMAGE),--image $(IMAGE)) $(if $(SOURCE),--source $(SOURCE))
 
 bench: $(STAMP) ## Measure beside plain ssh on the same hosts; writes out/bench.json. FIGURES="fleet memory" picks some.
 	@node operator/bundle.ts && $(RUN) e2e/bench/main.ts $(FIGURES)

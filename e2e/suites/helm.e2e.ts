@@ -174,7 +174,10 @@ describe('a release that watches some namespaces', () => {
   const watching = ['--set', `watchNamespaces={machines,others}`];
 
   test('has no right elsewhere, and passes its check', async () => {
-    await helm.must('upgrade', 'capr', CHART, ...inRelease, ...watching);
+    const notes = await helm.must('upgrade', 'capr', CHART, ...inRelease, ...watching);
+    // Each command of the notes that is about objects which the manager sees to.
+    const commands = notes.split('\n').filter((line) => / (secret|apply|remotemachines)/.test(line) && line.includes(' kubectl '));
+    expect(commands.map((line) => line.trim().split(' ').slice(0, 3).join(' '))).toEqual(Array(4).fill('kubectl --namespace machines'));
     const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', name: `${NAMESPACE}-capr-manager` };
     const { rules } = (await management.client.get(role)) as unknown as { rules: { resources: string[] }[] };
     expect(rules.flatMap(({ resources }) => resources)).toEqual(['tokenreviews', 'subjectaccessreviews']);
