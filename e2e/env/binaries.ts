@@ -68,6 +68,11 @@ const builds = {
     own: ['main.go', 'health.go'],
     extra: collectArgoCD,
   },
+  'prometheus-operator': {
+    module: 'github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring',
+    programs: { 'prometheus-operator-kinds': '.' },
+    own: ['main.go'],
+  },
   grafana: { module: 'github.com/grafana/grafana-foundation-sdk/go', programs: { 'grafana-dashboard': '.' } },
   actionlint: { module: 'github.com/rhysd/actionlint', programs: { actionlint: 'github.com/rhysd/actionlint/cmd/actionlint' } },
   ignition: {

@@ -144,6 +144,10 @@ test('metrics are for whoever is bound to a role that nobody has yet', async () 
   const token = { bearerTokenFile: '/var/run/secrets/kubernetes.io/serviceaccount/token' };
   expect(endpointOf(await monitored())).toMatchObject({ scheme: 'https', ...token, tlsConfig: { insecureSkipVerify: true } });
   expect(endpointOf(await monitored('--set', 'diagnostics.insecure=true'))).not.toHaveProperty('bearerTokenFile');
+  const authorization = { credentials: { name: 'metrics-reader', key: 'token' } };
+  const proven = endpointOf(await monitored('--set-json', `metrics.serviceMonitor.authorization=${JSON.stringify(authorization)}`));
+  expect(proven).toMatchObject({ authorization });
+  expect(proven).not.toHaveProperty('bearerTokenFile');
 });
 
 test('a certificate of the cluster’s own is mounted and named', async () => {

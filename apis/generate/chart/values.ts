@@ -155,6 +155,9 @@ const observing: Fields = {
       enabled: flag(false, 'Make it.'),
       labels: strings('Labels by which a Prometheus chooses it.'),
       interval: duration('30s', 'Time between collections.'),
+      authorization: object(
+        "How Prometheus proves who it is (authorization of the endpoint: a token in a Secret); empty: by its own account's token (bearerTokenFile).",
+      ),
       tlsConfig: object('How the certificate is verified, where diagnostics.certificateSecret is set (tlsConfig of the endpoint).', {
         insecureSkipVerify: true,
       }),
