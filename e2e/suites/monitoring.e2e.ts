@@ -22,6 +22,8 @@ const JOB = 'cluster-api-provider-remote';
 
 let promtool: string;
 let prometheus: Prometheus;
+/** Not everything has been started where something fails. */
+const started: Prometheus[] = [];
 let objects: Objects;
 let hosts: Host[];
 let folder: string;
@@ -33,7 +35,7 @@ beforeAll(async () => {
   [{ promtool }, hosts] = await Promise.all([prometheusPrograms(), createHosts(2)]);
 });
 afterAll(async () => {
-  await prometheus.process.stop();
+  for (const one of started) await one.process.stop();
   await forgetReaders(environment());
 });
 
@@ -107,6 +109,7 @@ test('a Prometheus with the role collects the metrics of a manager at work', asy
     args: ['--leader-elect', `--leader-election-namespace=${namespace}`, `--leader-election-id=${LEASE}`],
   });
   prometheus = await startPrometheus(state.run, folder, await configure(diagnostics));
+  started.push(prometheus);
   await prometheus.until(`up{job="${JOB}"}`, ([sample]) => sample?.value[1] === '1');
   await prometheus.until('capremote_runs_total{result="Succeeded"}', ([sample]) => sample?.value[1] === '0');
   const clean = { cleanUpCommands: ['rm -f /var/log/e2e-runs'] };
