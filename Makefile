@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 STAMP := node_modules/.installed
 # Hosts (namespaces, mounts) need root; without it, and without passwordless sudo, the environment says what is missing.
-AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || ! sudo -n true 2>/dev/null || echo 'sudo -n env "PATH=$$PATH" "HOME=$$HOME" "XDG_CACHE_HOME=$$XDG_CACHE_HOME"')
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || ! sudo -n true 2>/dev/null || echo 'sudo -n env "PATH=$$PATH" "HOME=$$HOME" "XDG_CACHE_HOME=$$XDG_CACHE_HOME" "CLUSTER_API_VERSION=$$CLUSTER_API_VERSION" "KUBEBUILDER_ASSETS=$$KUBEBUILDER_ASSETS"')
 RUN := $(AS_ROOT) node
 
 .DEFAULT_GOAL := help
