@@ -261,6 +261,8 @@ describe('upgrade, while a bootstrap runs', () => {
     process.stdout.write(`upgraded ${seconds(start)} s after clusterctl upgrade apply began\n`);
     expect(await argsNow()).toContain('--concurrency=20');
     expect(await imagesNow()).toEqual([`${IMAGE}:v${LATER}`]);
+    const [pod] = await here.kubelet.pods();
+    expect(pod?.logs()).toContain(`"version":"${LATER}"`);
     expect(JSON.stringify((await here.client.get(kind)).spec)).toContain('"name":"Later"');
     expect(await callsOf()).toEqual([['init'], ['join'], []]);
   });
