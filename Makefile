@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 STAMP := node_modules/.installed
 # Hosts (namespaces, mounts) need root; without it, and without passwordless sudo, the environment says what is missing.
-AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || ! sudo -n true 2>/dev/null || echo 'sudo -n env "PATH=$$PATH" "HOME=$$HOME" "XDG_CACHE_HOME=$$XDG_CACHE_HOME"')
+AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || ! sudo -n true 2>/dev/null || echo 'sudo -n env "PATH=$$PATH" "HOME=$$HOME" "XDG_CACHE_HOME=$$XDG_CACHE_HOME" "CLUSTER_API_VERSION=$$CLUSTER_API_VERSION" "KUBEBUILDER_ASSETS=$$KUBEBUILDER_ASSETS"')
 RUN := $(AS_ROOT) node
 
 .DEFAULT_GOAL := help
@@ -20,8 +20,8 @@ $(STAMP): package-lock.json
 test: $(STAMP) ## Run every check and test; the last line says how many passed and failed.
 	@$(RUN) e2e/run-tests.ts
 
-unit: $(STAMP) ## Run the unit tests.
-	@node node_modules/jest/bin/jest.js --selectProjects unit
+unit: $(STAMP) ## Run the unit tests, as root: they start sshd, and shells in namespaces.
+	@$(RUN) e2e/run-tests.ts 'unit tests'
 
 e2e: $(STAMP) ## Run the end-to-end suites on real hosts; SUITE=name runs those whose path has that name.
 	@$(RUN) node_modules/jest/bin/jest.js --selectProjects e2e --runInBand $(SUITE)
@@ -44,8 +44,8 @@ image: $(STAMP) ## Build the image with docker, podman or buildah, as IMAGE=name
 image-offline: $(STAMP) ## Build the image for amd64 and arm64 without any of these, on Debian, into out/image.
 	@node release/image/main.ts
 
-release: $(STAMP) ## Write all files of a release into out/infrastructure-remote; IMAGE=registry.example/name says where the image is.
-	@node release/main.ts $(if $(IMAGE),--image $(IMAGE))
+release: $(STAMP) ## Write all files of a release into out/infrastructure-remote; IMAGE=registry.example/name and SOURCE=https://git.example/name say where the image and the repository are.
+	@node release/main.ts $(if $(IMAGE),--image $(IMAGE)) $(if $(SOURCE),--source $(SOURCE))
 
 bench: $(STAMP) ## Measure beside plain ssh on the same hosts; writes out/bench.json. FIGURES="fleet memory" picks some.
 	@node operator/bundle.ts && $(RUN) e2e/bench/main.ts $(FIGURES)

@@ -1,6 +1,6 @@
 /**
- * `make test`: every check and every test, one after the other, whatever fails. The last line is the sum of what the runners
- * themselves counted; a check counts as one, and so does a runner that crashed.
+ * `make test`: every check and every test, one after the other, whatever fails; with the names of stages, only these. The last line is
+ * the sum of what the runners themselves counted; a check counts as one, and so does a runner that crashed.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
@@ -49,10 +49,15 @@ const stages: [string, () => Count][] = [
   ['end-to-end suites', jest('e2e', '--maxWorkers=4')],
 ];
 
+const names = process.argv.slice(2);
+const chosen = stages.filter(([name]) => names.length === 0 || names.includes(name));
+if (chosen.length < names.length) throw new Error(`stages are: ${stages.map(([name]) => name).join(', ')}`);
+const endToEnd = chosen.some(([name]) => name === 'end-to-end suites');
+
 // Before everything: the unit tests need shells and an SSH server, too.
 try {
   await requirePrerequisites(
-    { hosts: true, tests: true },
+    { controlPlane: endToEnd, hosts: endToEnd, tests: true },
     ({ what, seconds }) => seconds === undefined || console.log(`${what} (${seconds.toFixed(0)} s)`),
   );
 } catch (error) {
@@ -60,7 +65,7 @@ try {
   process.exit(1);
 }
 
-const counts = stages.map(([name, run]) => {
+const counts = chosen.map(([name, run]) => {
   console.log(`\n== ${name}`);
   const start = performance.now();
   const count = run();

@@ -1,4 +1,4 @@
-import { LEASE_NAME, RIGHTS } from '../apis/rights.ts';
+import { RIGHTS } from '../apis/rights.ts';
 import { check, type CheckOptions, report } from './check.ts';
 import { ApiError } from './framework/types.ts';
 
@@ -38,9 +38,9 @@ class Server {
 }
 
 const faults = async (server: Server, options: Partial<CheckOptions> = {}) =>
-  (await check({ client: server.client, namespaces: undefined, leaseNamespace: 'system', pause: 0, ...options })).flatMap(
-    ({ good, text }) => (good ? [] : [text]),
-  );
+  (
+    await check({ client: server.client, namespaces: undefined, lease: { namespace: 'system', name: 'leads' }, pause: 0, ...options })
+  ).flatMap(({ good, text }) => (good ? [] : [text]));
 
 test('all is well', async () => {
   const server = new Server();
@@ -51,7 +51,7 @@ test('all is well', async () => {
     group: 'coordination.k8s.io',
     resource: 'leases',
     namespace: 'system',
-    name: LEASE_NAME,
+    name: 'leads',
   });
   expect(server.asked).toContainEqual({ verb: 'get', group: '', resource: 'secrets', namespace: '' });
 });
@@ -59,7 +59,7 @@ test('all is well', async () => {
 test('rights are needed in each namespace that is watched, and for the Lease only where managers elect', async () => {
   const server = new Server();
   server.refused = ({ resource, namespace }) => resource === 'secrets' && namespace === 'b';
-  const found = await faults(server, { namespaces: ['a', 'b'], leaseNamespace: undefined });
+  const found = await faults(server, { namespaces: ['a', 'b'], lease: undefined });
   expect(found).toEqual(['may get secrets in namespace b: no. By name only: SSH keys, bootstrap data, kubeconfigs, known hosts.']);
   const inAll = server.asked.filter(({ namespace }) => namespace === '').map(({ resource }) => resource);
   // Reviews have no namespace.
@@ -79,8 +79,8 @@ test('kinds that are not served', async () => {
 });
 
 test.each<[string, (look: number) => object, string]>([
-  ['nobody', () => ({}), `nobody has the Lease system/${LEASE_NAME}`],
-  ['one that is dead', () => ({ holderIdentity: 'old', renewTime: '1' }), `old does not renew the Lease system/${LEASE_NAME}`],
+  ['nobody', () => ({}), `nobody has the Lease system/leads`],
+  ['one that is dead', () => ({ holderIdentity: 'old', renewTime: '1' }), `old does not renew the Lease system/leads`],
   [
     'one that may not be asked for',
     () => {

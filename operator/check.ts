@@ -14,13 +14,18 @@ export interface Finding {
   text: string;
 }
 
+export interface LeaseReference {
+  namespace: string;
+  name: string;
+}
+
 export interface CheckOptions {
   /** One that may ask anything: everybody may ask for rights of their own. */
   client: Pick<ApiClient, 'create' | 'get' | 'getPath'>;
   /** Watched; undefined: all. */
   namespaces: readonly string[] | undefined;
-  /** Of the Lease; undefined: nobody elects. */
-  leaseNamespace: string | undefined;
+  /** By which managers elect; undefined: nobody does. */
+  lease: LeaseReference | undefined;
   /** Milliseconds between looks at the Lease. Default 1,000. */
   pause?: number;
 }
@@ -49,7 +54,12 @@ type Lease = KubernetesObject<{ holderIdentity?: string; renewTime?: string }>;
 export async function check(options: CheckOptions): Promise<Finding[]> {
   const kinds = KINDS.flatMap(([group, versions, plurals]) => versions.map((version) => kindsOf(options, `${group}/${version}`, plurals)));
   const rights = RIGHTS.flatMap((right) => placesOf(right, options).map((place) => rightOf(options, right, place)));
-  return Promise.all([...kinds, clusterAPI(options), ...rights, ...(options.leaseNamespace === undefined ? [] : [leaderOf(options)])]);
+  return Promise.all([
+    ...kinds,
+    clusterAPI(options),
+    ...rights,
+    ...(options.lease === undefined ? [] : [leaderOf(options, options.lease)]),
+  ]);
 }
 
 async function kindsOf({ client }: CheckOptions, version: string, plurals: string[]): Promise<Finding> {
@@ -70,13 +80,14 @@ async function clusterAPI({ client }: CheckOptions): Promise<Finding> {
 }
 
 /** Namespaces in which a right is needed; '' is all of them. */
-function placesOf({ own, cluster }: Right, { namespaces, leaseNamespace }: CheckOptions): string[] {
-  if (own === true) return leaseNamespace === undefined ? [] : [leaseNamespace];
+function placesOf({ own, cluster }: Right, { namespaces, lease }: CheckOptions): string[] {
+  if (own === true) return lease === undefined ? [] : [lease.namespace];
   return cluster === true ? [''] : [...(namespaces ?? [''])];
 }
 
-async function rightOf({ client }: CheckOptions, right: Right, namespace: string): Promise<Finding> {
-  const { verb, group, name } = right;
+async function rightOf({ client, lease }: CheckOptions, right: Right, namespace: string): Promise<Finding> {
+  const { verb, group } = right;
+  const name = right.name === LEASE_NAME ? lease?.name : right.name;
   const [resource, subresource] = right.resource.split('/');
   const resourceAttributes = { verb, group, resource, namespace, ...(subresource && { subresource }), ...(name && { name }) };
   const { status } = await client.create<Review>(REVIEWS, { spec: { resourceAttributes } });
@@ -86,15 +97,16 @@ async function rightOf({ client }: CheckOptions, right: Right, namespace: string
 }
 
 /** The clock that the Lease was renewed by is another computer's, so what counts is that it changes. */
-async function leaderOf({ client, leaseNamespace: namespace = '', pause = 1_000 }: CheckOptions): Promise<Finding> {
+async function leaderOf({ client, pause = 1_000 }: CheckOptions, lease: LeaseReference): Promise<Finding> {
+  const named = `the Lease ${lease.namespace}/${lease.name}`;
   let first: string | undefined;
-  let problem = `nobody has the Lease ${namespace}/${LEASE_NAME}`;
+  let problem = `nobody has ${named}`;
   for (let look = 0; look < LOOKS; look++) {
     try {
-      const { spec } = await client.get<Lease>(LEASES, { namespace, name: LEASE_NAME });
+      const { spec } = await client.get<Lease>(LEASES, lease);
       first ??= spec?.renewTime;
       if (spec?.holderIdentity && spec.renewTime !== first) return { good: true, text: `${spec.holderIdentity} leads` };
-      if (spec?.holderIdentity) problem = `${spec.holderIdentity} does not renew the Lease ${namespace}/${LEASE_NAME}`;
+      if (spec?.holderIdentity) problem = `${spec.holderIdentity} does not renew ${named}`;
     } catch (error) {
       problem = messageOf(error);
     }

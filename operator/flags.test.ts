@@ -20,6 +20,7 @@ function node(args: string[]) {
 test('without flags everything has its default', () => {
   expect(flags()).toEqual({
     leaderElect: false,
+    leaderElectionId: 'controller-leader-election-cluster-api-provider-remote',
     leaderElectLeaseDuration: 15_000,
     leaderElectRenewDeadline: 10_000,
     leaderElectRetryPeriod: 2_000,
@@ -49,6 +50,7 @@ test.each<[string[], object]>([
   [['--namespace=*', '--watch-filter=*'], { namespace: undefined, watchFilter: undefined }],
   [['--watch-filter', 'w'], { watchFilter: 'w' }],
   [['--leader-elect', '--leader-election-namespace', 'n'], { leaderElect: true, leaderElectionNamespace: 'n' }],
+  [['--leader-elect', '--leader-election-id', 'l'], { leaderElect: true, leaderElectionId: 'l' }],
   [
     ['--leader-elect-lease-duration', '4s', '--leader-elect-renew-deadline', '3s', '--leader-elect-retry-period', '500ms'],
     { leaderElectLeaseDuration: 4_000, leaderElectRenewDeadline: 3_000, leaderElectRetryPeriod: 500 },
@@ -113,6 +115,14 @@ describe('docs/reference/flags.md', () => {
     const known = [...stdout.matchAll(/^ {2}(-.*?)(?: {2,}|$)/gm)].map(([, flag]) => flag);
     expect(known.length).toBeGreaterThan(10);
     expect(given.map(({ flag }) => flag).sort()).toEqual(known.sort());
+  });
+
+  test('a kubeconfig is looked for where both say', () => {
+    const help = command('--help').stdout.replaceAll(/\s+/g, ' ');
+    const places = (text = ''): string[] => text.match(/KUBECONFIG|service account|~\/\.kube\/config/g) ?? [];
+    const order = ['KUBECONFIG', 'service account', '~/.kube/config'];
+    expect(places(/kubeconfig of the management cluster.*?--namespace/.exec(help)?.[0])).toEqual(order);
+    expect(places(rows.find(([flag]) => flag?.startsWith('--kubeconfig'))?.[2])).toEqual(order);
   });
 
   test.each(given)('$flag has the default that it has there', ({ flag, value }) => {

@@ -1,5 +1,6 @@
 /** Command line flags, named as the Cluster API managers have them. */
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { LEASE_NAME } from '../apis/rights.ts';
 import { durationOf } from './controllers/hosts/duration.ts';
 
 export interface Flags {
@@ -9,6 +10,7 @@ export interface Flags {
   watchFilter?: string;
   leaderElect: boolean;
   leaderElectionNamespace?: string;
+  leaderElectionId: string;
   /** ms */
   leaderElectLeaseDuration: number;
   /** ms */
@@ -86,12 +88,13 @@ export function parseFlags(argv: readonly string[], version: string): Flags {
     .version(version)
     .option(
       '--kubeconfig <file>',
-      'kubeconfig of the management cluster; not set: KUBECONFIG, ~/.kube/config, else the service account of the pod',
+      'kubeconfig of the management cluster; not set: KUBECONFIG, else the service account of the pod, else ~/.kube/config',
     )
     .option('--namespace <names>', 'namespaces to watch, with commas between them; not set, empty or *: all', names)
     .option('--watch-filter <value>', 'only objects whose label cluster.x-k8s.io/watch-filter has this value; not set, empty or *: all')
     .option('--leader-elect', 'lead by a Lease before doing anything', false)
     .option('--leader-election-namespace <name>', 'namespace of the Lease; not set: the namespace of the pod')
+    .option('--leader-election-id <name>', 'name of the Lease: managers that share it stand by for each other', LEASE_NAME)
     .addOption(ofLease('--leader-elect-lease-duration', "time after which a Lease that its leader does not renew is another one's", '15s'))
     .addOption(ofLease('--leader-elect-renew-deadline', 'time without a renewal after which the leader stops', '10s'))
     .addOption(ofLease('--leader-elect-retry-period', 'time between two attempts to take or renew the Lease', '2s'))

@@ -8,7 +8,7 @@ import type { PooledRemoteMachine, RemoteCluster, RemoteMachine } from '../apis/
 import { POOLED_REMOTE_MACHINES, REMOTE_CLUSTERS, REMOTE_MACHINES } from '../apis/infrastructure/resources.ts';
 import type { KubernetesObject } from '../apis/meta.ts';
 import { isDeclared, LEASE_NAME } from '../apis/rights.ts';
-import { check, report } from './check.ts';
+import { check, type LeaseReference, report } from './check.ts';
 import { AccessReader } from './controllers/hosts/access.ts';
 import { type HostOutcome, ownerOfTask, type TaskOwner } from './controllers/hosts/tasks.ts';
 import { PooledRemoteMachineReconciler } from './controllers/pooledremotemachine/controller.ts';
@@ -59,19 +59,21 @@ async function clusterResources(client: ApiClient, signal: AbortSignal): Promise
 }
 
 /** undefined: nobody is elected. */
-function leaseNamespace({ leaderElect, leaderElectionNamespace }: Flags): string | undefined {
+function leaseOf({ leaderElect, leaderElectionNamespace, leaderElectionId: name }: Flags): LeaseReference | undefined {
   if (!leaderElect) return undefined;
   const namespace = leaderElectionNamespace ?? podNamespace();
   if (namespace === undefined) throw new Error('--leader-elect outside a pod needs --leader-election-namespace');
-  return namespace;
+  return { namespace, name };
 }
 
 function leaderElection({ flags, client, log, metrics }: Foundation): LeaderElector | undefined {
-  const namespace = leaseNamespace(flags);
-  if (namespace === undefined) return undefined;
+  const lease = leaseOf(flags);
+  if (lease === undefined) return undefined;
   const identity = `${hostname()}_${randomBytes(4).toString('hex')}`;
   const { leaderElectLeaseDuration: leaseDuration, leaderElectRenewDeadline: renewDeadline, leaderElectRetryPeriod: retryPeriod } = flags;
-  return new LeaderElector({ client, namespace, name: LEASE_NAME, identity, log, metrics, leaseDuration, renewDeadline, retryPeriod });
+  // What alerts ask for, whatever the Lease is called.
+  const measured = { leader: (_: string, leads: boolean) => metrics.leader(LEASE_NAME, leads) };
+  return new LeaderElector({ client, ...lease, identity, log, metrics: measured, leaseDuration, renewDeadline, retryPeriod });
 }
 
 /** Where the kubelet says it; undefined outside a pod. */
@@ -221,7 +223,7 @@ async function build(flags: Flags, log: RootLogger): Promise<RemoteOperator> {
 /** --check, in place of all else; its exit code. */
 async function checkOnly(flags: Flags, log: Logger): Promise<number> {
   const client = new ApiClient({ access: serverAccess(loadKubeConfig(flags.kubeconfig)), version: VERSION, log });
-  const findings = await check({ client, namespaces: flags.namespace, leaseNamespace: leaseNamespace(flags) });
+  const findings = await check({ client, namespaces: flags.namespace, lease: leaseOf(flags) });
   return report(findings, (line) => process.stdout.write(`${line}\n`)) ? 0 : 1;
 }
 

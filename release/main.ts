@@ -1,13 +1,13 @@
 /**
  * Writes a release into out/infrastructure-remote/vX.Y.Z: what clusterctl reads from a provider's repository (components, metadata and
  * cluster templates), the kinds by themselves, the chart, and checksums of all of it. The version is that of package.json;
- * `--image registry.example/name` says where the image was pushed to.
+ * `--image registry.example/name` says where the image was pushed to, `--source https://…` where the project's repository is.
  */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { parseDocument } from 'yaml';
+import { type Document, parseDocument } from 'yaml';
 import { findPrograms } from '../e2e/env/binaries.ts';
 import { must } from './command.ts';
 import { sha256 } from './image/oci.ts';
@@ -18,7 +18,7 @@ import { project, root, tag } from './version.ts';
 const LOCAL_IMAGE = `localhost/${project.name}`;
 
 /** Makes the release in `repository`/infrastructure-remote/<tag>, which it returns. */
-export async function writeRelease(repository: string, image = LOCAL_IMAGE): Promise<string> {
+export async function writeRelease(repository: string, image = LOCAL_IMAGE, source?: string): Promise<string> {
   const { kubectl, helm } = await findPrograms(['kubectl', 'helm'], ({ what }) => process.stderr.write(`${what}\n`));
   const folder = join(repository, 'infrastructure-remote', tag);
   await rm(folder, { recursive: true, force: true });
@@ -29,7 +29,7 @@ export async function writeRelease(repository: string, image = LOCAL_IMAGE): Pro
   await writeFile(join(folder, 'metadata.yaml'), metadata());
   const templates = join(root, 'templates');
   for (const name of await readdir(templates)) await cp(join(templates, name), join(folder, name));
-  await packageChart(helm, folder, image);
+  await packageChart(helm, folder, image, source);
   await writeChecksums(folder);
   return folder;
 }
@@ -41,19 +41,31 @@ function withImage(components: string, image: string): string {
   return named;
 }
 
-/** The chart, whose image is where this one is. */
-async function packageChart(helm: string, folder: string, image: string): Promise<void> {
+/** The chart, whose image is where this one is, and whose alerts name runbooks that can be read there. */
+async function packageChart(helm: string, folder: string, image: string, source?: string): Promise<void> {
   const scratch = await mkdtemp(join(tmpdir(), 'chart-'));
   try {
     const chart = join(scratch, project.name);
     await cp(join(root, 'charts', project.name), chart, { recursive: true });
-    const values = parseDocument(await readFile(join(chart, 'values.yaml'), 'utf8'));
-    values.setIn(['image', 'repository'], image);
-    await writeFile(join(chart, 'values.yaml'), String(values));
+    await edit(join(chart, 'values.yaml'), (values) => {
+      values.setIn(['image', 'repository'], image);
+      if (source !== undefined) values.setIn(['metrics', 'prometheusRule', 'runbooks'], `${source}/blob/${tag}/docs/runbooks`);
+    });
+    if (source !== undefined)
+      await edit(join(chart, 'Chart.yaml'), (description) => {
+        description.set('home', source);
+        description.set('sources', [source]);
+      });
     await must(helm, ['package', chart, '--destination', folder]);
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
+}
+
+async function edit(path: string, change: (document: Document) => void): Promise<void> {
+  const document = parseDocument(await readFile(path, 'utf8'));
+  change(document);
+  await writeFile(path, String(document));
 }
 
 /** clusterctl replaces whatever looks like a variable, and takes an empty default for none. */
@@ -71,8 +83,8 @@ async function writeChecksums(folder: string): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { image: { type: 'string', default: LOCAL_IMAGE } } });
-  const folder = await writeRelease(join(root, 'out'), values.image);
+  const { values } = parseArgs({ options: { image: { type: 'string', default: LOCAL_IMAGE }, source: { type: 'string' } } });
+  const folder = await writeRelease(join(root, 'out'), values.image, values.source?.replace(/\/$/, ''));
   console.log(`wrote ${folder}:\n${(await readdir(folder)).map((name) => `  ${name}`).join('\n')}`);
 }
 

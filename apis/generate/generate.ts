@@ -15,6 +15,7 @@ import { KINDS } from './kinds.ts';
 import { metricsReference } from './metrics.ts';
 import { leaderElectionRole, managerRole, metricsReaderRole, rightsReference } from './rbac.ts';
 import { apiReference, conditionsReference } from './reference.ts';
+import { terminal } from './terminal.ts';
 
 const HEADER = '# Written by `npm run generate`. Do not edit.\n';
 
@@ -36,6 +37,7 @@ export async function generate(): Promise<Map<string, string>> {
     ...chartFiles(),
     ['docs/reference/cloud-config.md', cloudConfigReference()],
     ['docs/reference/ignition.md', ignitionReference()],
+    ['docs/images/describe-cluster.svg', terminal('clusterctl.md', 'See how it is')],
   ];
   return new Map(await Promise.all(files.map(async ([name, text]): Promise<[string, string]> => [name, await formatted(name, text)])));
 }
@@ -65,4 +67,6 @@ function prometheusRule(): string {
 
 /** As `npm run format` would leave it, so that the two never disagree. */
 const formatted = async (name: string, text: string): Promise<string> =>
-  format(text, { filepath: name, plugins: [markdown, yaml, babel, estree], printWidth: 140, singleQuote: true });
+  name.endsWith('.svg')
+    ? text
+    : format(text, { filepath: name, plugins: [markdown, yaml, babel, estree], printWidth: 140, singleQuote: true });

@@ -1,5 +1,5 @@
 /** The programs of the test environment: found on the machine, or built once from their Go modules. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { chmod, copyFile, readFile, writeFile } from 'node:fs/promises';
 import { arch, homedir, platform } from 'node:os';
 import { basename, join } from 'node:path';
@@ -33,6 +33,20 @@ interface Build {
   extra?: (folder: string, moduleFolder: string, kubectl: string) => Promise<void>;
 }
 
+/** Folder in go/ of another Cluster API than suites usually run with: CLUSTER_API_VERSION=v1.14. */
+export function clusterAPIFolder(wanted = process.env['CLUSTER_API_VERSION']): string {
+  const folder = wanted ? `cluster-api-${wanted}` : 'cluster-api';
+  if (existsSync(join(sources, folder))) return folder;
+  const known = readdirSync(sources).flatMap((name) => /^cluster-api-(.*)/.exec(name)?.[1] ?? []);
+  throw new Error(`CLUSTER_API_VERSION=${wanted}: it is ${known.join(' or ')}, or not set`);
+}
+
+const clusterAPIVersion = (): string =>
+  requiredVersion(readFileSync(join(sources, clusterAPIFolder(), 'go.mod'), 'utf8'), 'sigs.k8s.io/cluster-api');
+
+/** Folder of Cluster API's module in which its core provider stands. */
+export const corePath = (version: string): string => (Number(version.split('.')[1]) >= 14 ? 'core' : '.');
+
 const builds = {
   kubernetes: {
     module: 'k8s.io/kubernetes',
@@ -47,7 +61,7 @@ const builds = {
   'cluster-api': {
     module: 'sigs.k8s.io/cluster-api',
     programs: {
-      core: 'sigs.k8s.io/cluster-api',
+      core: join('sigs.k8s.io/cluster-api', corePath(clusterAPIVersion())),
       'kubeadm-bootstrap': 'sigs.k8s.io/cluster-api/bootstrap/kubeadm',
       'kubeadm-control-plane': 'sigs.k8s.io/cluster-api/controlplane/kubeadm',
       clusterctl: 'sigs.k8s.io/cluster-api/cmd/clusterctl',
@@ -68,7 +82,13 @@ const builds = {
     own: ['main.go', 'health.go'],
     extra: collectArgoCD,
   },
+  'prometheus-operator': {
+    module: 'github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring',
+    programs: { 'prometheus-operator-kinds': '.' },
+    own: ['main.go'],
+  },
   grafana: { module: 'github.com/grafana/grafana-foundation-sdk/go', programs: { 'grafana-dashboard': '.' } },
+  actionlint: { module: 'github.com/rhysd/actionlint', programs: { actionlint: 'github.com/rhysd/actionlint/cmd/actionlint' } },
   ignition: {
     module: 'github.com/coreos/ignition/v2',
     programs: { ignition: 'github.com/coreos/ignition/v2/internal' },
@@ -86,6 +106,7 @@ const builds = {
 } satisfies Record<string, Build>;
 
 type BuildName = keyof typeof builds;
+const folderOf = (name: BuildName): string => (name === 'cluster-api' ? clusterAPIFolder() : name);
 /** What setup-envtest has. */
 const ASSETS: BuildName[] = ['kubernetes', 'etcd'];
 export type Program = { [Name in BuildName]: keyof (typeof builds)[Name]['programs'] }[BuildName];
@@ -100,7 +121,7 @@ export function requiredVersion(goMod: string, module: string): string {
 
 /** Version of the programs of a build, such as v1.34.4. */
 export const versionOf = (name: BuildName): string =>
-  requiredVersion(readFileSync(join(sources, name, 'go.mod'), 'utf8'), builds[name].module);
+  requiredVersion(readFileSync(join(sources, folderOf(name), 'go.mod'), 'utf8'), builds[name].module);
 
 /** Folders where a program may stand already: KUBEBUILDER_ASSETS, and the store of setup-envtest for the same Kubernetes minor. */
 export function assetFolders(env: NodeJS.ProcessEnv, kubernetes: string): string[] {
@@ -147,7 +168,7 @@ function buildOf(program: Program): BuildName {
 /** Folder of a build in the cache. */
 async function built(name: BuildName, progress: Progress): Promise<string> {
   const build: Build = builds[name];
-  const module = join(sources, name);
+  const module = join(sources, folderOf(name));
   const own = (build.own ?? []).map((file) => readFileSync(join(module, file), 'utf8'));
   const recipe = [readFileSync(join(module, 'go.mod'), 'utf8'), JSON.stringify(build), RECIPE, ...own];
   return cached({ name, version: versionOf(name), recipe }, (folder) =>
@@ -155,7 +176,7 @@ async function built(name: BuildName, progress: Progress): Promise<string> {
       await buildPrograms(build, module, versionOf(name), folder);
       if (build.extra === undefined) return;
       const { kubectl } = await findPrograms(['kubectl'], progress);
-      await build.extra(folder, await moduleSources(name, build.module), kubectl);
+      await build.extra(folder, await moduleSources(folderOf(name), build.module), kubectl);
     }),
   );
 }
@@ -205,7 +226,11 @@ function assumedVersionFlags(path: string, module: string): string[] {
 
 /** CRDs and webhook configurations of Cluster API's providers, named and labelled as their releases are. */
 async function renderManifests(folder: string, moduleFolder: string, kubectl: string): Promise<void> {
-  const configs = { core: '.', 'kubeadm-bootstrap': 'bootstrap/kubeadm', 'kubeadm-control-plane': 'controlplane/kubeadm' };
+  const configs = {
+    core: corePath(clusterAPIVersion()),
+    'kubeadm-bootstrap': 'bootstrap/kubeadm',
+    'kubeadm-control-plane': 'controlplane/kubeadm',
+  };
   for (const [name, path] of Object.entries(configs)) {
     const release = parseAllDocuments(await must(kubectl, ['kustomize', join(moduleFolder, path, 'config/default')]));
     const objects = release.map((document) => document.toJSON() as { kind: string });

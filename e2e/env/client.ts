@@ -272,11 +272,13 @@ export class Client {
   }
 }
 
-/** Objects of a YAML text; empty documents are left out. */
-export const parseYAML = (text: string): Manifest[] =>
-  parseAllDocuments(text)
-    .map((document) => document.toJSON() as Manifest | null)
-    .filter((object) => object !== null);
+/** Objects of a YAML text; empty documents are left out. What the API server would refuse, such as a key that is there twice, is an error. */
+export function parseYAML(text: string): Manifest[] {
+  const documents = parseAllDocuments(text);
+  const [error] = documents.flatMap((document) => document.errors);
+  if (error !== undefined) throw error;
+  return documents.map((document) => document.toJSON() as Manifest | null).filter((object) => object !== null);
+}
 
 const isDefinition = ({ kind }: { kind: string }): boolean => kind === 'CustomResourceDefinition';
 const keyOf = ({ metadata }: AnyObject): string => `${metadata.namespace ?? ''}/${metadata.name}`;

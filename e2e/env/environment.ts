@@ -64,7 +64,7 @@ export async function startEnvironment({
   progress = () => undefined,
   ...options
 }: EnvironmentOptions): Promise<StartedEnvironment> {
-  await requirePrerequisites({ hosts }, progress);
+  await requirePrerequisites({ controlPlane: true, hosts }, progress);
   const run = await startRun(purpose);
   try {
     const hosting = hosts ? await timed(progress, 'prepare the network of the hosts', () => startHosting(run, progress)) : undefined;

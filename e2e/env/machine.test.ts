@@ -6,7 +6,7 @@ import { haproxyConfig } from './haproxy.ts';
 import { debianMirror } from './image.ts';
 import { redirectWebhooks } from './managers.ts';
 import { freePrefix, portOf } from './network.ts';
-import { type Machine, missing } from './prerequisites.ts';
+import { type Machine, missing, type Needs } from './prerequisites.ts';
 
 describe('freePrefix', () => {
   test.each([
@@ -80,24 +80,24 @@ describe('cgroupPlaces', () => {
 
 describe('missing', () => {
   const good: Machine = { platform: 'linux', root: true, sudo: false, apt: true, go: 'go version go1.26.1 linux/amd64', has: () => true };
-  test.each([
-    ['a complete machine', good, true, [], []],
-    ['without root, hosts are named', { ...good, root: false }, true, [], [/Hosts .* need root\. Run it as root/]],
-    ['without root, with sudo', { ...good, root: false, sudo: true }, true, [], [/Run the same command with sudo -E/]],
-    ['without root and without hosts', { ...good, root: false }, false, [], []],
-    ['another system', { ...good, platform: 'darwin' }, false, [], [/on Linux, not on darwin/]],
-    ['an old Go', { ...good, go: 'go version go1.19 linux/amd64' }, false, [], [/Go 1\.26 or newer .*go1\.19.*: curl /]],
-    ['no Go', { ...good, go: '' }, false, [], [/found: none/]],
-    [
-      'packages, each once',
-      { ...good, has: (name: string) => !['setpriv', 'flock', 'debootstrap'].includes(name) },
-      true,
-      ['util-linux', 'debootstrap'],
-      [],
-    ],
-    ['packages that only hosts need', { ...good, has: (name: string) => name !== 'debootstrap' }, false, [], []],
-  ])('%s', (_, machine, hosts, packages, problems) => {
-    const found = missing(machine, { hosts });
+  const without = (...programs: string[]): Machine => ({ ...good, has: (name: string) => !programs.includes(name) });
+  const all: Needs = { controlPlane: true, hosts: true, tests: true };
+  const unitTests = ['openssh-client', 'openssh-server', 'putty-tools'];
+  test.each<[string, Machine, Needs, string[], RegExp[]]>([
+    ['a complete machine', good, all, [], []],
+    ['without root, hosts are named', { ...good, root: false }, all, [], [/Hosts .* need root\. Run it as root/]],
+    ['without root, with sudo', { ...good, root: false, sudo: true }, all, [], [/Run the same command with sudo -E/]],
+    ['without root, and only a control plane', { ...good, root: false }, { controlPlane: true }, [], []],
+    ['without root, and only unit tests', { ...good, root: false }, { tests: true }, [], [/unit tests .* need root\. Run it as root/]],
+    ['another system', { ...good, platform: 'darwin' }, {}, [], [/on Linux, not on darwin/]],
+    ['an old Go', { ...good, go: 'go version go1.19 linux/amd64' }, all, [], [/Go 1\.26 or newer .*go1\.19.*: curl /]],
+    ['no Go', { ...good, go: '' }, { controlPlane: true }, [], [/found: none/]],
+    ['no Go, and only unit tests', { ...good, go: '' }, { tests: true }, [], []],
+    ['packages, each once', without('setpriv', 'flock', 'debootstrap'), { hosts: true }, ['util-linux', 'debootstrap'], []],
+    ['packages that only hosts need', without('debootstrap'), { controlPlane: true, tests: true }, [], []],
+    ['packages that the unit tests need', without('puttygen', 'sshd', 'ssh-keygen', 'strace'), { tests: true }, unitTests, []],
+  ])('%s', (_, machine, needs, packages, problems) => {
+    const found = missing(machine, needs);
     expect(found.packages).toEqual(packages);
     expect(found.problems).toHaveLength(problems.length);
     problems.forEach((pattern, index) => expect(found.problems[index]).toMatch(pattern));

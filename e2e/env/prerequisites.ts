@@ -10,17 +10,17 @@ interface Requirement {
   package: string;
   /** Program to look for. */
   program: string;
-  /** Only hosts need it. */
-  hosts?: boolean;
-  /** Only the unit tests need it, which try SSH and the shell programs on this machine itself. */
-  tests?: boolean;
+  /** What needs it; not set: whatever is done. */
+  for?: (keyof Needs)[];
 }
 
 /** What is going to be done. */
 export interface Needs {
+  /** A control plane will be started: its programs are built with Go. */
+  controlPlane?: boolean;
   /** Hosts will be started: they need root and more programs. */
-  hosts: boolean;
-  /** The unit tests will run. */
+  hosts?: boolean;
+  /** The unit tests will run, which try SSH and the shell programs on this machine itself, in namespaces: they need root, too. */
   tests?: boolean;
 }
 
@@ -31,31 +31,30 @@ const requirements: Requirement[] = [
   { package: 'util-linux', program: 'setpriv' },
   { package: 'util-linux', program: 'flock' },
   { package: 'coreutils', program: 'nice' },
-  { package: 'shellcheck', program: 'shellcheck', tests: true },
-  { package: 'dash', program: 'dash', tests: true },
-  { package: 'busybox', program: 'busybox', tests: true },
-  { package: 'procps', program: 'ps', tests: true },
-  { package: 'openssh-client', program: 'ssh-keygen', hosts: true },
-  { package: 'debootstrap', program: 'debootstrap', hosts: true },
-  { package: 'debian-archive-keyring', program: '/usr/share/keyrings/debian-archive-keyring.gpg', hosts: true },
-  { package: 'systemd-container', program: 'systemd-nspawn', hosts: true },
-  { package: 'iproute2', program: 'ip', hosts: true },
-  { package: 'nftables', program: 'nft', hosts: true },
-  { package: 'faketime', program: 'faketime', hosts: true },
-  { package: 'util-linux', program: 'unshare', hosts: true },
-  { package: 'mount', program: 'mount', hosts: true },
-  { package: 'strace', program: 'strace', hosts: true },
-  { package: 'runc', program: 'runc', hosts: true },
-  { package: 'redis-server', program: 'redis-server', hosts: true },
-  { package: 'apt', program: 'apt-get', hosts: true },
-  { package: 'dpkg', program: 'dpkg-deb', hosts: true },
-  { package: 'gcc', program: 'gcc', hosts: true },
-  { package: 'libc6-dev', program: '/usr/include/stdlib.h', hosts: true },
-  { package: 'libblkid-dev', program: '/usr/include/blkid/blkid.h', hosts: true },
-  { package: 'openssh-server', program: 'sshd', tests: true },
-  { package: 'openssh-client', program: 'ssh-keygen', tests: true },
-  { package: 'sudo', program: 'sudo', tests: true },
-  { package: 'putty-tools', program: 'puttygen', tests: true },
+  { package: 'shellcheck', program: 'shellcheck', for: ['tests'] },
+  { package: 'dash', program: 'dash', for: ['tests'] },
+  { package: 'busybox', program: 'busybox', for: ['tests'] },
+  { package: 'procps', program: 'ps', for: ['tests'] },
+  { package: 'openssh-client', program: 'ssh-keygen', for: ['hosts', 'tests'] },
+  { package: 'debootstrap', program: 'debootstrap', for: ['hosts'] },
+  { package: 'debian-archive-keyring', program: '/usr/share/keyrings/debian-archive-keyring.gpg', for: ['hosts'] },
+  { package: 'systemd-container', program: 'systemd-nspawn', for: ['hosts'] },
+  { package: 'iproute2', program: 'ip', for: ['hosts'] },
+  { package: 'nftables', program: 'nft', for: ['hosts'] },
+  { package: 'faketime', program: 'faketime', for: ['hosts'] },
+  { package: 'util-linux', program: 'unshare', for: ['hosts', 'tests'] },
+  { package: 'mount', program: 'mount', for: ['hosts', 'tests'] },
+  { package: 'strace', program: 'strace', for: ['hosts'] },
+  { package: 'runc', program: 'runc', for: ['hosts'] },
+  { package: 'redis-server', program: 'redis-server', for: ['hosts'] },
+  { package: 'apt', program: 'apt-get', for: ['hosts'] },
+  { package: 'dpkg', program: 'dpkg-deb', for: ['hosts'] },
+  { package: 'gcc', program: 'gcc', for: ['hosts'] },
+  { package: 'libc6-dev', program: '/usr/include/stdlib.h', for: ['hosts'] },
+  { package: 'libblkid-dev', program: '/usr/include/blkid/blkid.h', for: ['hosts'] },
+  { package: 'openssh-server', program: 'sshd', for: ['tests'] },
+  { package: 'sudo', program: 'sudo', for: ['tests'] },
+  { package: 'putty-tools', program: 'puttygen', for: ['tests'] },
 ];
 
 const modules = join(import.meta.dirname, 'go');
@@ -86,25 +85,25 @@ export interface Missing {
   problems: string[];
 }
 
-export function missing(machine: Machine, { hosts, tests = false }: Needs): Missing {
+export function missing(machine: Machine, needs: Needs): Missing {
   const problems: string[] = [];
   if (machine.platform !== 'linux') problems.push(`The environment runs on Linux, not on ${machine.platform}.`);
-  if (hosts && !machine.root) {
-    const way = machine.sudo
-      ? 'Run the same command with sudo -E.'
-      : 'Run it as root, or allow passwordless sudo; `make lint` and `make unit` need neither.';
-    problems.push(`Hosts (network namespaces, mounts, systemd-nspawn) need root. ${way}`);
-  }
+  if (needs.hosts === true && !machine.root) problems.push(needsRoot('Hosts (network namespaces, mounts, systemd-nspawn)', machine));
+  else if (needs.tests === true && !machine.root) problems.push(needsRoot('The unit tests (sshd and shells in namespaces)', machine));
   const version = /go(\d+)\.(\d+)/.exec(machine.go);
   const recent = version !== null && (Number(version[1]) > GO.major || Number(version[2]) >= GO.minor);
-  if (!recent)
+  if (needs.controlPlane === true && !recent)
     problems.push(
       `Go ${GO.major}.${GO.minor} or newer is needed to build Kubernetes and Cluster API (found: ${machine.go || 'none'}): ${INSTALL_GO}`,
     );
-  const applies = (requirement: Requirement): boolean =>
-    (!requirement.hosts && !requirement.tests) || (hosts && requirement.hosts === true) || (tests && requirement.tests === true);
+  const applies = (requirement: Requirement): boolean => requirement.for?.some((one) => needs[one] === true) ?? true;
   const needed = requirements.filter((requirement) => applies(requirement) && !machine.has(requirement.program));
   return { packages: [...new Set(needed.map((requirement) => requirement.package))], problems };
+}
+
+function needsRoot(what: string, { sudo }: Machine): string {
+  const way = sudo ? 'Run the same command with sudo -E.' : 'Run it as root, or allow passwordless sudo; `make lint` needs neither.';
+  return `${what} need root. ${way}`;
 }
 
 /** Makes sure of everything: installs missing packages where that is possible (Debian and Ubuntu, as root), else says all that is missing at once. */

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { findPrograms, moduleSources, sources, versionOf } from './binaries.ts';
+import { clusterAPIFolder, corePath, findPrograms, moduleSources, sources, versionOf } from './binaries.ts';
 import { cached, type Progress, timed } from './cache.ts';
 import { type Manifest, parseYAML } from './client.ts';
 import { must } from './command.ts';
@@ -16,7 +16,7 @@ const RECIPE = '2';
 
 /** Where a provider's configuration stands in Cluster API's module, and what its release and clusterctl call it. */
 const COMPONENTS: Record<ManagerName, { path: string; file: string; name: string; type: string }> = {
-  core: { path: '.', file: 'core-components.yaml', name: 'cluster-api', type: 'CoreProvider' },
+  core: { path: corePath(versionOf('cluster-api')), file: 'core-components.yaml', name: 'cluster-api', type: 'CoreProvider' },
   'kubeadm-bootstrap': { path: 'bootstrap/kubeadm', file: 'bootstrap-components.yaml', name: 'kubeadm', type: 'BootstrapProvider' },
   'kubeadm-control-plane': {
     path: 'controlplane/kubeadm',
@@ -63,7 +63,7 @@ function files(progress: Progress): Promise<string> {
 /** No release file is in a module, so they are rendered as a release renders them. */
 async function writeRepository(folder: string, progress: Progress): Promise<void> {
   const { kubectl } = await findPrograms(['kubectl'], progress);
-  const module = await moduleSources('cluster-api', 'sigs.k8s.io/cluster-api');
+  const module = await moduleSources(clusterAPIFolder(), 'sigs.k8s.io/cluster-api');
   for (const manager of managers) {
     const { path, file } = COMPONENTS[manager];
     const release = releaseOf(folder, manager);

@@ -2,9 +2,9 @@
 import { spawnSync } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { RIGHTS } from '../../apis/rights.ts';
+import { LEASE_NAME, RIGHTS } from '../../apis/rights.ts';
 import { rulesOf } from '../../apis/generate/rbac.ts';
-import type { Manifest } from '../env/client.ts';
+import { type Manifest, parseYAML } from '../env/client.ts';
 import { CHART, Helm } from '../fixtures/helm.ts';
 
 let helm: Helm;
@@ -44,6 +44,7 @@ test.each<[string, string[], string]>([
   ['a port too high', ['--set', 'health.port=70000'], "at '/health/port': maximum: got 70,000, want 65,535"],
   ['a namespace that can have no such name', ['--set', 'watchNamespaces={Team}'], "at '/watchNamespaces/0': 'Team' does not match pattern"],
   ['an argument that is no flag', ['--set', 'extraArgs={now}'], "at '/extraArgs/0': 'now' does not match pattern '^-'"],
+  ['a name that leaves no room', ['--set', `fullnameOverride=${'f'.repeat(54)}`], "at '/fullnameOverride': maxLength: got 54, want 53"],
   ['two managers that elect nobody', ['--set', 'replicaCount=2,leaderElection.enabled=false'], 'leaderElection.enabled is off'],
   ['one port for two', ['--set', 'health.port=8443'], 'health.port and diagnostics.port are both 8443'],
   [
@@ -64,13 +65,20 @@ test('every flag of the manager has a value', async () => {
     ...set({ 'ssh.maxConnectionsPerBastion': '8', 'ssh.legacyAlgorithms': 'true', 'logging.format': 'text', 'logging.verbosity': '2' }),
     ...set({ 'logging.runOutput': 'true', 'health.port': '1', 'diagnostics.port': '2', 'diagnostics.insecure': 'true' }),
     ...set({ 'leaderElection.leaseDuration': '9s', 'leaderElection.renewDeadline': '6s', 'leaderElection.retryPeriod': '3s' }),
-    ...set({ 'leaderElection.namespace': 'elsewhere', 'extraArgs[0]': '--kubeconfig=file' }),
+    ...set({ 'leaderElection.namespace': 'elsewhere', 'leaderElection.leaseName': 'lease', 'extraArgs[0]': '--kubeconfig=file' }),
   );
   const args = argsOf(objects);
   expect(args.filter((arg) => !arg.startsWith('--kubeconfig')).sort()).toEqual(
     [
-      ...['--namespace=a,b', '--watch-filter=w', '--leader-elect', '--leader-election-namespace=elsewhere', '--health-addr=:1'],
-      ...['--diagnostics-address=:2', '--insecure-diagnostics', '--concurrency=3', '--bootstrap-timeout=2h', '--cleanup-deadline=0s'],
+      ...['--namespace=a,b', '--watch-filter=w', '--leader-elect', '--leader-election-namespace=elsewhere', '--leader-election-id=lease'],
+      ...[
+        '--health-addr=:1',
+        '--diagnostics-address=:2',
+        '--insecure-diagnostics',
+        '--concurrency=3',
+        '--bootstrap-timeout=2h',
+        '--cleanup-deadline=0s',
+      ],
       ...['--ssh-connect-timeout=5s', '--max-connections=1000000', '--max-connections-per-host=7', '--max-connections-per-bastion=8'],
       ...['--leader-elect-lease-duration=9s', '--leader-elect-renew-deadline=6s', '--leader-elect-retry-period=3s'],
       ...['--ssh-legacy-algorithms', '--log-run-output', '--logging-format=text', '--v=2'],
@@ -104,7 +112,8 @@ test('a Pod can be placed, and its image had, as a cluster needs it', async () =
 });
 
 test('roles are what the manager declares: in the cluster, or in each namespace that it watches', async () => {
-  const rules = (own: boolean) => rulesOf(RIGHTS.filter((right) => (right.own ?? false) === own));
+  const named = RIGHTS.map((right) => (right.name === LEASE_NAME ? { ...right, name: 'capr-leader-election' } : right));
+  const rules = (own: boolean) => rulesOf(named.filter((right) => (right.own ?? false) === own));
   const ofManager = (objects: Manifest[]) =>
     ofKind(objects, 'ClusterRole')
       .filter(({ metadata }) => metadata.name?.endsWith('-manager'))
@@ -135,6 +144,10 @@ test('metrics are for whoever is bound to a role that nobody has yet', async () 
   const token = { bearerTokenFile: '/var/run/secrets/kubernetes.io/serviceaccount/token' };
   expect(endpointOf(await monitored())).toMatchObject({ scheme: 'https', ...token, tlsConfig: { insecureSkipVerify: true } });
   expect(endpointOf(await monitored('--set', 'diagnostics.insecure=true'))).not.toHaveProperty('bearerTokenFile');
+  const authorization = { credentials: { name: 'metrics-reader', key: 'token' } };
+  const proven = endpointOf(await monitored('--set-json', `metrics.serviceMonitor.authorization=${JSON.stringify(authorization)}`));
+  expect(proven).toMatchObject({ authorization });
+  expect(proven).not.toHaveProperty('bearerTokenFile');
 });
 
 test('a certificate of the cluster’s own is mounted and named', async () => {
@@ -164,6 +177,22 @@ test('two releases share no object without a namespace but the kinds, and can le
   expect(least).toEqual([]);
 });
 
+test('no release stands by for another one', async () => {
+  const lease = async (release: string, namespace: string, ...values: string[]) => {
+    const objects = parseYAML(await helm.must('template', release, CHART, '--namespace', namespace, ...values));
+    const [, name] = argsOf(objects).flatMap((arg) => /^--leader-election-id=(.*)$/.exec(arg) ?? []);
+    const [role] = ofKind(objects, 'Role');
+    const ofLeases = role?.['rules'] as { resourceNames?: string[] }[];
+    expect(ofLeases.map(({ resourceNames }) => resourceNames)).toContainEqual([name]);
+    expect((ofKind(objects, 'Pod')[0]?.spec as PodSpec).containers[0].args).toContain(`--leader-election-id=${name}`);
+    return [role?.metadata.namespace, role?.metadata.name, name].join(' ');
+  };
+  expect(await lease('a', 'one')).toBe('one a-leader-election a-leader-election');
+  const elsewhere = ['--set', 'leaderElection.namespace=leases'];
+  const all = [lease('a', 'one'), lease('b', 'one'), lease('a', 'one', ...elsewhere), lease('a', 'two', ...elsewhere)];
+  expect(new Set(await Promise.all(all)).size).toBe(4);
+});
+
 test('Argo CD applies the kinds first and prunes none, unless they are not to be kept', async () => {
   const marks = async (...values: string[]) =>
     ofKind(await helm.template(...values), 'CustomResourceDefinition').map(({ metadata }) => metadata.annotations);
@@ -171,6 +200,14 @@ test('Argo CD applies the kinds first and prunes none, unless they are not to be
   const kept = { ...wave, 'argocd.argoproj.io/sync-options': 'Prune=false', 'helm.sh/resource-policy': 'keep' };
   expect(await marks()).toEqual(Array(5).fill(kept));
   expect(await marks('--set', 'crds.keep=false')).toEqual(Array(5).fill(wave));
+});
+
+test('nothing that selects managers finds the Pod of the check', async () => {
+  const [check] = ofKind(await helm.template(), 'Pod');
+  expect(check?.metadata.labels).toMatchObject({ 'app.kubernetes.io/name': 'cluster-api-provider-remote-check' });
+  const long = { nameOverride: 'n'.repeat(63), fullnameOverride: 'f'.repeat(53) };
+  const [another] = ofKind(await helm.template(...set(long)), 'Pod');
+  expect(another?.metadata.labels).toMatchObject({ 'app.kubernetes.io/name': `${'n'.repeat(57)}-check` });
 });
 
 test('everything is labelled as of this provider', async () => {

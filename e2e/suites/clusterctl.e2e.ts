@@ -45,6 +45,8 @@ let controller: Host, worker: Host, second: Host;
 let shell: Shell;
 let checkout: Checkout;
 let folder: string;
+/** What has been started, to be stopped: not everything has, where something fails. */
+const started: { stop: () => Promise<void> }[] = [];
 
 const seconds = (start: number): string => ((performance.now() - start) / 1000).toFixed(1);
 /** The first command of the page's section that begins so. */
@@ -67,6 +69,7 @@ async function configure(): Promise<void> {
 async function startEmpty(name: string): Promise<Management> {
   const alsoNamed = [project.version, LATER].map((version) => `${IMAGE}:v${version}`);
   const management = await startManagement(environment(), { name, alsoNamed, empty: true });
+  started.push(management);
   await management.client.applyAll(await certManagerKinds(() => undefined));
   return management;
 }
@@ -80,14 +83,15 @@ beforeAll(async () => {
     Checkout.copy(join(folder, 'checkout')),
   ])) as unknown as [Management, [Host, Host, Host], Checkout];
   const address = gateway(suite.state.hosting?.network.prefix ?? '');
-  workload = await WorkloadCluster.start(suite.state.run, { name: `${suite.namespace}-workload`, address, alsoAt: [controller.address] });
+  workload = await WorkloadCluster.start(suite.state.run, { name: `${suite.namespace}-workload`, address });
+  started.push(workload);
   await Promise.all([controller, worker, second].map((host) => installKubeadm(host, new URL(workload.plane.url).host)));
   await checkout.release(IMAGE);
   await configure();
   shell = await Shell.open(folder, { KUBECONFIG: here.plane.kubeconfig, XDG_CONFIG_HOME: folder });
 });
 afterAll(async () => {
-  await Promise.all([here, there, workload].map((cluster) => cluster.stop()));
+  await Promise.all(started.map((cluster) => cluster.stop()));
 });
 
 /** Of the Pods that are there, once there are no more than should be. */
@@ -187,9 +191,11 @@ test('generate cluster, as the page says: machines get hosts and run, and one wa
     objects.entry('worker-0', 'workers', worker),
     await workload.caSecret(objects.namespace, CLUSTER),
   ]);
-  const endpoint = shell.with({ CAPREMOTE_CONTROL_PLANE_ENDPOINT: controller.address });
+  // It answers from the beginning: Cluster API looks for one that does not yet again after half a minute.
+  const { hostname, port } = new URL(workload.plane.url);
+  const endpoint = shell.with({ CAPREMOTE_CONTROL_PLANE_ENDPOINT: hostname, CAPREMOTE_CONTROL_PLANE_PORT: port });
   for (const line of await commandsOf(PAGE, 'Make a cluster', ['clusterctl', 'kubectl'])) await endpoint.must(line);
-  await client.waitForAll(remoteMachines, (all) => all.some(isReady));
+  await waitForFile(controller, '/var/log/kubeadm-init.yaml');
   await workload.initialize(VERSION);
   await client.waitForAll(remoteMachines, (all) => all.length === 3 && all.filter(isReady).length === 2);
   await Promise.all([controller, worker].map(joinNode));
@@ -255,6 +261,8 @@ describe('upgrade, while a bootstrap runs', () => {
     process.stdout.write(`upgraded ${seconds(start)} s after clusterctl upgrade apply began\n`);
     expect(await argsNow()).toContain('--concurrency=20');
     expect(await imagesNow()).toEqual([`${IMAGE}:v${LATER}`]);
+    const [pod] = await here.kubelet.pods();
+    expect(pod?.logs()).toContain(`"version":"${LATER}"`);
     expect(JSON.stringify((await here.client.get(kind)).spec)).toContain('"name":"Later"');
     expect(await callsOf()).toEqual([['init'], ['join'], []]);
   });

@@ -8,7 +8,7 @@ import { CHART, Helm } from '../fixtures/helm.ts';
 import { lastsUntil, mustExec, waitForFile } from '../fixtures/hosts.ts';
 import { type Management, startManagement } from '../fixtures/management.ts';
 import { INFRASTRUCTURE, Objects } from '../fixtures/objects.ts';
-import { cleanUpCommands, conditionOf, historic, historyOf, runIDOf } from '../fixtures/pool.ts';
+import { cleanUpCommands, conditionOf, historic, historyOf, isCleaned, runIDOf } from '../fixtures/pool.ts';
 import { expectUsedOnce, makeWorkers, scaleWorkers } from '../fixtures/workers.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
 
@@ -26,15 +26,18 @@ let objects: Objects;
 let hosts: Host[];
 /** In no pool. */
 let others: Host[];
+/** Each for one test. */
+let [single, another]: Host[] = [];
 let machines: AnyObject[];
 
 beforeAll(async () => {
   const suite = environment();
   objects = new Objects('machines');
-  [management, hosts, others] = await Promise.all([
-    startManagement(suite, { namespace: NAMESPACE, alsoNamed: [IMAGE.replace(/:.*/, ':v0.2.0')] }),
+  [management, hosts, others, [single, another]] = await Promise.all([
+    startManagement(suite, { namespace: NAMESPACE, alsoNamed: [IMAGE.replace(/:.*/, `:v${LATER}`)] }),
     suite.createHosts(2),
     suite.createHosts(3),
+    suite.createHosts(2),
   ]);
   helm = await Helm.find(management.env, join(suite.state.run.folder, 'helm'));
   for (const name of [objects.namespace, 'others'])
@@ -57,6 +60,8 @@ test('install --wait: ready within seconds, and it says what to do next', async 
   expect(output).toContain('helm test capr --namespace capr-system');
   expect(output).toContain('kind: PooledRemoteMachine');
 });
+
+const managers = async () => (await management.kubelet.pods()).filter(({ name }) => name !== 'capr-check');
 
 /** The check's words, as `kubectl logs` would show them. */
 async function checked(): Promise<string> {
@@ -96,34 +101,35 @@ async function expectUntouched(): Promise<void> {
 }
 
 /** Machines whose bootstraps last until they are told to end. */
-async function beginRuns(): Promise<string[]> {
-  const names = others.map((_, i) => `in-flight-${i}`);
+async function beginRuns(on: Host[], name: string): Promise<string[]> {
+  const names = on.map((_, i) => `${name}-${i}`);
   const data = historic([lastsUntil('/run/e2e-may-end')]);
   for (const [i, name] of names.entries())
-    await management.client.applyAll(objects.explicit(name, 'pooled', others[i] as Host, data, { cleanUpCommands }));
-  await Promise.all(others.map((host) => waitForFile(host, '/run/e2e-may-end.began')));
+    await management.client.applyAll(objects.explicit(name, 'pooled', on[i] as Host, data, { cleanUpCommands }));
+  await Promise.all(on.map((host) => waitForFile(host, '/run/e2e-may-end.began')));
   return names;
 }
 
-/** Lets them end: each ran once, and its machine is ready. */
-async function expectRunOnce(names: string[]): Promise<void> {
+/** Lets them end: each ran once, and its machine is ready; deleted, they leave clean hosts. */
+async function expectRunOnce(on: Host[], names: string[]): Promise<void> {
   const { client } = management;
-  await Promise.all(others.map((host) => mustExec(host, 'touch /run/e2e-may-end')));
+  await Promise.all(on.map((host) => mustExec(host, 'touch /run/e2e-may-end')));
   const ended = await Promise.all(names.map((name) => client.waitForCondition(objects.ref('RemoteMachine', name), 'Ready')));
-  expect(await Promise.all(others.map(historyOf))).toEqual(ended.map((machine) => [`run ${runIDOf(machine)}`]));
+  expect(await Promise.all(on.map(historyOf))).toEqual(ended.map((machine) => [`run ${runIDOf(machine)}`]));
   for (const name of names) await client.delete(objects.clusterRef('Machine', name));
   for (const name of names) await client.waitForGone(objects.ref('RemoteMachine', name));
+  expect(await Promise.all(on.map(isCleaned))).toEqual(on.map(() => true));
 }
 
 test('upgrade to a later chart: kinds, values and replicas follow, and bootstraps that run go on, once', async () => {
-  const inFlight = await beginRuns();
+  const inFlight = await beginRuns(others, 'in-flight');
   const column = '      additionalPrinterColumns:\n        - name: Later\n          type: string\n          jsonPath: .spec.pool\n';
   const kind = 'files/crds/infrastructure.cluster.x-k8s.io_remotemachines.yaml';
   const chart = await helm.laterChart(LATER, { [kind]: (text) => text.replaceAll('      additionalPrinterColumns:\n', column) });
   expect(await hasColumn()).toBe(false);
   const values = [
     '--set',
-    'image.tag=v0.2.0,replicaCount=2,concurrency=4,logging.verbosity=2',
+    `image.tag=v${LATER},diagnostics.insecure=true,replicaCount=2,concurrency=4,logging.verbosity=2`,
     '--set',
     'podDisruptionBudget.enabled=true',
   ];
@@ -131,9 +137,30 @@ test('upgrade to a later chart: kinds, values and replicas follow, and bootstrap
   expect(await hasColumn()).toBe(true);
   expect(await argsNow()).toEqual(expect.arrayContaining(['--concurrency=4', '--v=2']));
   expect(isRolledOut(await management.client.get(deployment))).toBe(true);
-  expect((await management.kubelet.pods()).filter(({ name }) => name !== 'capr-check')).toHaveLength(2);
-  await expectRunOnce(inFlight);
+  const pods = await managers();
+  expect(pods).toHaveLength(2);
+  const served = await Promise.all(pods.map(async ({ address }) => (await fetch(`http://${address}:8443/metrics`)).text()));
+  for (const text of served) expect(text).toContain(`capremote_build_info{version="${LATER}"} 1`);
+  await expectRunOnce(others, inFlight);
   await expectUntouched();
+});
+
+test('a leading Pod that is killed is replaced within 20 s, and the bootstrap that it followed ends, once', async () => {
+  const { client } = management;
+  const lease = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', namespace: NAMESPACE, name: 'capr-leader-election' };
+  const holderOf = ({ spec }: AnyObject): string => (spec as { holderIdentity?: string } | undefined)?.holderIdentity ?? '';
+  const on = [single as Host];
+  const followed = await beginRuns(on, 'followed');
+  const before = holderOf(await client.get(lease));
+  const leader = (await managers()).find(({ name }) => before.startsWith(`${name}_`));
+  if (leader === undefined) throw new Error(`no Pod is the holder of the Lease, ${before}`);
+  const died = performance.now();
+  await leader.kill();
+  await client.waitFor(lease, (now) => !['', before].includes(holderOf(now)), 30_000);
+  const took = performance.now() - died;
+  process.stdout.write(`another Pod led ${(took / 1000).toFixed(1)} s after the leader's was killed\n`);
+  expect(took).toBeLessThan(20_000);
+  await expectRunOnce(on, followed);
 });
 
 test('an upgrade that is refused changes nothing', async () => {
@@ -174,12 +201,20 @@ describe('a release that watches some namespaces', () => {
   const watching = ['--set', `watchNamespaces={machines,others}`];
 
   test('has no right elsewhere, and passes its check', async () => {
-    await helm.must('upgrade', 'capr', CHART, ...inRelease, ...watching);
+    const notes = await helm.must('upgrade', 'capr', CHART, ...inRelease, ...watching);
+    // Each command of the notes that is about objects which the manager sees to.
+    const commands = notes.split('\n').filter((line) => / (secret|apply|remotemachines)/.test(line) && line.includes(' kubectl '));
+    expect(commands.map((line) => line.trim().split(' ').slice(0, 3).join(' '))).toEqual(Array(4).fill('kubectl --namespace machines'));
     const role = { apiVersion: 'rbac.authorization.k8s.io/v1', kind: 'ClusterRole', name: `${NAMESPACE}-capr-manager` };
     const { rules } = (await management.client.get(role)) as unknown as { rules: { resources: string[] }[] };
     expect(rules.flatMap(({ resources }) => resources)).toEqual(['tokenreviews', 'subjectaccessreviews']);
     await helm.must('test', 'capr', '--namespace', NAMESPACE);
     expect(await checked()).toContain('ok      may get secrets in namespace others\n');
+  });
+
+  test('bootstraps a machine and cleans its host, by Roles alone', async () => {
+    const on = [another as Host];
+    await expectRunOnce(on, await beginRuns(on, 'by-roles'));
   });
 
   test('sees to entries there and nowhere else', async () => {

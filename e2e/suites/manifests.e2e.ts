@@ -1,11 +1,11 @@
 /** The kustomize bases, as kubectl builds them. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { parseAllDocuments } from 'yaml';
 import type { z } from 'zod';
 import { KINDS } from '../../apis/generate/kinds.ts';
 import { RIGHTS } from '../../apis/rights.ts';
 import { findPrograms } from '../env/binaries.ts';
+import { parseYAML } from '../env/client.ts';
 import { must } from '../env/command.ts';
 
 const manifests = path.join(__dirname, '../../manifests');
@@ -17,7 +17,7 @@ interface Manifest {
   [field: string]: unknown;
 }
 
-const parse = (text: string): Manifest[] => parseAllDocuments(text).map((document) => document.toJS() as Manifest);
+const parse = (text: string): Manifest[] => parseYAML(text) as Manifest[];
 async function build(base: string): Promise<Manifest[]> {
   const { kubectl } = await findPrograms(['kubectl'], () => undefined);
   return parse(await must(kubectl, ['kustomize', path.join(manifests, base)]));

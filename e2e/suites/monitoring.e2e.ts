@@ -22,6 +22,8 @@ const JOB = 'cluster-api-provider-remote';
 
 let promtool: string;
 let prometheus: Prometheus;
+/** Not everything has been started where something fails. */
+const started: Prometheus[] = [];
 let objects: Objects;
 let hosts: Host[];
 let folder: string;
@@ -33,7 +35,7 @@ beforeAll(async () => {
   [{ promtool }, hosts] = await Promise.all([prometheusPrograms(), createHosts(2)]);
 });
 afterAll(async () => {
-  await prometheus.process.stop();
+  for (const one of started) await one.process.stop();
   await forgetReaders(environment());
 });
 
@@ -83,15 +85,17 @@ async function configure(target: string): Promise<string> {
   return config;
 }
 
-/** A Lease in the suite's own namespace: that of the manifests is other suites'. */
+/** A Lease in the suite's own namespace, as that of the manifests is other suites', and of another name: alerts don't ask for it. */
+const LEASE = 'monitored';
 async function mayLead(): Promise<void> {
   const { client, namespace } = environment();
   const metadata = { namespace, name: 'leads' };
   const subjects = [{ kind: 'ServiceAccount', name: MANAGER.serviceAccount, namespace: MANAGER.namespace }];
   const roleRef = { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: metadata.name };
   const apiVersion = `${roleRef.apiGroup}/v1`;
+  const own = RIGHTS.filter((right) => right.own === true).map(({ name, ...right }) => ({ ...right, ...(name && { name: LEASE }) }));
   await client.applyAll([
-    { apiVersion, kind: 'Role', metadata, rules: rulesOf(RIGHTS.filter(({ own }) => own === true)) },
+    { apiVersion, kind: 'Role', metadata, rules: rulesOf(own) },
     { apiVersion, kind: 'RoleBinding', metadata, roleRef, subjects },
   ]);
 }
@@ -102,9 +106,10 @@ test('a Prometheus with the role collects the metrics of a manager at work', asy
   const { diagnostics } = await startOperator({
     namespace,
     secureDiagnostics: true,
-    args: ['--leader-elect', `--leader-election-namespace=${namespace}`],
+    args: ['--leader-elect', `--leader-election-namespace=${namespace}`, `--leader-election-id=${LEASE}`],
   });
   prometheus = await startPrometheus(state.run, folder, await configure(diagnostics));
+  started.push(prometheus);
   await prometheus.until(`up{job="${JOB}"}`, ([sample]) => sample?.value[1] === '1');
   await prometheus.until('capremote_runs_total{result="Succeeded"}', ([sample]) => sample?.value[1] === '0');
   const clean = { cleanUpCommands: ['rm -f /var/log/e2e-runs'] };

@@ -11,6 +11,7 @@ import { sharedEnvironment } from '../jest/shared.ts';
 const environment = sharedEnvironment('release');
 const checkout = join(import.meta.dirname, '../..');
 const { version } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')) as { version: string };
+const SOURCE = 'https://git.example/remote';
 const NAMESPACE = 'cluster-api-provider-remote-system';
 
 let folder: string;
@@ -21,7 +22,7 @@ beforeAll(async () => {
   const repository = join(environment().state.run.folder, 'repository');
   mkdirSync(repository, { recursive: true });
   // A process of its own, as `make release` starts it.
-  const program = `import { writeRelease } from './release/main.ts'; process.stdout.write(await writeRelease(process.argv[1], 'registry.example/remote'));`;
+  const program = `import { writeRelease } from './release/main.ts'; process.stdout.write(await writeRelease(process.argv[1], 'registry.example/remote', '${SOURCE}'));`;
   folder = await must(process.execPath, ['--input-type=module', '--eval', program, '--', repository], { cwd: checkout });
   config = join(repository, 'clusterctl.yaml');
   const url = `file://${folder}/infrastructure-components.yaml`;
@@ -57,6 +58,18 @@ test('its chart has the image of the release', async () => {
   const objects = parseYAML(await helm.must('template', 'capr', join(folder, `cluster-api-provider-remote-${version}.tgz`)));
   const { spec } = objects.find(({ kind }) => kind === 'Deployment') as { spec: Deployment };
   expect(spec.template.spec.containers[0].image).toBe(`registry.example/remote:v${version}`);
+});
+
+test('its chart says where the project is, and alerts where their runbooks can be read', async () => {
+  const helm = await Helm.find(process.env, join(folder, '..', 'helm'));
+  const chart = join(folder, `cluster-api-provider-remote-${version}.tgz`);
+  expect(parseYAML(await helm.must('show', 'chart', chart))).toMatchObject([{ home: SOURCE, sources: [SOURCE] }]);
+  const [rule] = parseYAML(
+    await helm.must('template', chart, '--set', 'metrics.prometheusRule.enabled=true', '--show-only', 'templates/metrics.yaml'),
+  );
+  const urls = [...JSON.stringify(rule).matchAll(/"runbook_url":"([^"]*)"/g)].map(([, url]) => url);
+  expect(urls).toContain(`${SOURCE}/blob/v${version}/docs/runbooks/RemoteProviderWithoutLeader.md`);
+  expect(urls.filter((url) => !url?.startsWith(`${SOURCE}/blob/v${version}/docs/runbooks/`))).toEqual([]);
 });
 
 test('its components keep the contract, with defaults for every variable', async () => {

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parseAllDocuments, stringify } from 'yaml';
 import { GROUP } from '../../infrastructure/group.ts';
-import { RIGHTS } from '../../rights.ts';
+import { LEASE_NAME, RIGHTS } from '../../rights.ts';
 import { customResourceDefinition } from '../crd.ts';
 import { KINDS } from '../kinds.ts';
 import { METRICS_READER_RULES, rulesOf } from '../rbac.ts';
@@ -58,6 +58,8 @@ const rules = () => ({
   watched: rulesOf(RIGHTS.filter(({ own, cluster }) => own !== true && cluster !== true)),
   cluster: rulesOf(RIGHTS.filter(({ cluster }) => cluster === true)),
   own: rulesOf(RIGHTS.filter(({ own }) => own === true)),
+  // Stands in the rules for the name that a release gives its Lease.
+  leaseName: LEASE_NAME,
   metricsReader: METRICS_READER_RULES,
 });
 
@@ -116,7 +118,7 @@ The check that \`helm test\` runs looks for the kinds, for every right, and for 
 
 - An upgrade brings the changes of the kinds, too: they are part of the release.
 - \`helm uninstall\` keeps the kinds and with them all objects, unless \`crds.keep\` was off. A release of the same name in the same namespace takes them over again; another one does with \`--take-ownership\`.
-- With \`watchNamespaces\` the manager has Roles in these and no right elsewhere, but to ask who may read its metrics. A second release for other namespaces needs \`crds.enabled=false\` and \`policy.enabled=false\`.
+- With \`watchNamespaces\` the manager has Roles in these and no right elsewhere, but to ask who may read its metrics. A second release for other namespaces, or for another \`watchFilter\`, needs \`crds.enabled=false\` and \`policy.enabled=false\`. Each release has a Lease of its own, in one namespace too.
 - [Argo CD](../../docs/argocd.md) applies the kinds first, and does not prune them while \`crds.keep\` is on.
 - Metrics are served over HTTPS to whoever has the right: bind the ClusterRole \`<namespace>-<release>-metrics-reader\` to the account of your Prometheus. [Monitoring](../../docs/monitoring.md) has the rest.
 - \`clusterctl move\` works between clusters that were installed so: the kinds carry the labels that it looks for.

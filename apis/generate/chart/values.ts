@@ -99,6 +99,9 @@ const running: Fields = {
   replicaCount: count(1, 'Managers. One leads; the others stand by, which takes leaderElection.enabled.', 0),
   leaderElection: section('Leading by a Lease.', {
     enabled: flag(true, 'Lead by a Lease before doing anything.'),
+    leaseName: text('', 'Name of the Lease; empty: `<release>-leader-election`. No manager may run while it is changed.', {
+      maxLength: 253,
+    }),
     namespace: text('', 'Namespace of the Lease; empty: that of the release.', { pattern: '^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$' }),
     leaseDuration: duration('15s', "Time after which a Lease that its leader does not renew is another one's."),
     renewDeadline: duration('10s', 'Time without a renewal after which the leader ends itself; less than the duration.'),
@@ -115,7 +118,8 @@ const running: Fields = {
     items: { type: 'object', required: ['name'], additionalProperties: false, properties: { name: { type: 'string', minLength: 1 } } },
   }),
   nameOverride: text('', 'Name of the application in labels, if it is not that of the chart.'),
-  fullnameOverride: text('', 'Name of the objects, if it is not that of the release.'),
+  // As long as the name of a release may be: Services with this and a word more must not have more than 63 characters.
+  fullnameOverride: text('', 'Name of the objects, if it is not that of the release.', { maxLength: 53 }),
   resources: object('Requests and limits.', { requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '1Gi' } }),
   terminationGracePeriodSeconds: count(15, 'Time to end in order; runs go on on their hosts.', 1),
   podSecurityContext: object('Security context of the Pod.', account),
@@ -151,6 +155,9 @@ const observing: Fields = {
       enabled: flag(false, 'Make it.'),
       labels: strings('Labels by which a Prometheus chooses it.'),
       interval: duration('30s', 'Time between collections.'),
+      authorization: object(
+        "How Prometheus proves who it is (authorization of the endpoint: a token in a Secret); empty: by its own account's token (bearerTokenFile).",
+      ),
       tlsConfig: object('How the certificate is verified, where diagnostics.certificateSecret is set (tlsConfig of the endpoint).', {
         insecureSkipVerify: true,
       }),

@@ -21,7 +21,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
 {{- define "provider.labels" -}}
-{{ include "provider.selectorLabels" . }}
+app.kubernetes.io/name: {{ include "provider.name" . }}
+{{ include "provider.releaseLabels" . }}
+{{- end }}
+
+{{- /* Of all objects, whichever part of the application they are. */}}
+{{- define "provider.releaseLabels" -}}
+app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
@@ -30,6 +36,16 @@ cluster.x-k8s.io/provider: infrastructure-remote
 
 {{- define "provider.image" -}}
 {{- if .Values.image.digest }}{{ .Values.image.repository }}@{{ .Values.image.digest }}{{ else }}{{ .Values.image.repository }}:{{ default (printf "v%s" .Chart.AppVersion) .Values.image.tag }}{{ end }}
+{{- end }}
+
+{{- /* Releases must not share it, in another namespace neither. */}}
+{{- define "provider.leaderElection" -}}
+{{- $own := eq (include "provider.leaseNamespace" .) .Release.Namespace }}
+{{- ternary (include "provider.fullname" .) (include "provider.clusterName" .) $own }}-leader-election
+{{- end }}
+
+{{- define "provider.leaseName" -}}
+{{- default (include "provider.leaderElection" .) .Values.leaderElection.leaseName }}
 {{- end }}
 
 {{- define "provider.leaseNamespace" -}}
@@ -47,6 +63,7 @@ cluster.x-k8s.io/provider: infrastructure-remote
 {{- if .Values.leaderElection.enabled }}
 - --leader-elect
 - --leader-election-namespace={{ include "provider.leaseNamespace" . }}
+- --leader-election-id={{ include "provider.leaseName" . }}
 - --leader-elect-lease-duration={{ .Values.leaderElection.leaseDuration }}
 - --leader-elect-renew-deadline={{ .Values.leaderElection.renewDeadline }}
 - --leader-elect-retry-period={{ .Values.leaderElection.retryPeriod }}

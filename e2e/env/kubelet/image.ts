@@ -1,4 +1,5 @@
 /** The project's image, built without a base image and unpacked again: what a node would have pulled. */
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -20,7 +21,7 @@ export const architecture: Architecture = process.arch === 'arm64' ? 'arm64' : '
 export interface UnpackedImage {
   /** The OCI layout. */
   layout: string;
-  /** Folder of the root file system. */
+  /** Folder of the root file system, or several that are laid over each other, as mount(8) takes the lower ones of an overlay. */
   root: string;
   config: ImageConfig;
   /** Digest of the image. */
@@ -41,6 +42,23 @@ export async function projectImage(run: Run): Promise<UnpackedImage> {
     const { digest } = await manifestOf(layout);
     const sizes = JSON.parse(await readFile(join(folder, 'sizes.json'), 'utf8')) as Record<string, number>;
     return { layout, root: join(folder, 'root'), config: await configOf(layout), digest, size: sizes[architecture] ?? 0, build };
+  } finally {
+    unlock();
+  }
+}
+
+/** As a later release of it would be: its manager is another build, which says that version. */
+export async function laterImage(run: Run, image: UnpackedImage, version: string): Promise<UnpackedImage> {
+  const folder = join(run.folder, `image-${version}`);
+  const unlock = await lock(join(run.folder, '.image.lock'));
+  try {
+    if (!existsSync(folder)) {
+      // In a process of its own: esbuild works within no test's realm.
+      await must(process.execPath, [join(import.meta.dirname, 'later-bundle.ts'), version, join(`${folder}-making`, 'manager')]);
+      await rename(`${folder}-making`, folder);
+    }
+    const digest = `sha256:${createHash('sha256').update(`${image.digest} ${version}`).digest('hex')}`;
+    return { ...image, root: `${folder}:${image.root}`, digest, build: { ...image.build, version } };
   } finally {
     unlock();
   }

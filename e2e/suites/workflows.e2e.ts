@@ -1,0 +1,39 @@
+/** The workflows of GitHub, as far as they can be judged without it. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { findPrograms } from '../env/binaries.ts';
+import { must, run } from '../env/command.ts';
+
+const checkout = join(import.meta.dirname, '../..');
+const workflow = (name: string): string => join(checkout, '.github/workflows', `${name}.yaml`);
+
+interface Workflow {
+  jobs: Record<string, { needs?: string; uses?: string; steps?: { run?: string; uses?: string }[] }>;
+}
+const read = async (name: string): Promise<Workflow> => parse(await readFile(workflow(name), 'utf8')) as Workflow;
+
+test('actionlint has nothing to say', async () => {
+  const { actionlint } = await findPrograms(['actionlint'], () => undefined);
+  expect(await must(actionlint, ['-no-color', workflow('test'), workflow('release')])).toBe('');
+  const broken = (await readFile(workflow('release'), 'utf8')).replace('steps.image.outputs', 'steps.picture.outputs');
+  const { exitCode, stdout } = await run(actionlint, ['-no-color', '-'], { input: broken });
+  expect(exitCode).toBe(1);
+  expect(stdout).toContain('property "picture" is not defined');
+});
+
+test('nothing is pushed before all checks and tests have passed', async () => {
+  const { jobs } = await read('release');
+  const pushing = Object.entries(jobs).filter(([, { steps = [] }]) => steps.length > 0);
+  expect(pushing.map(([, { needs }]) => needs)).toEqual(['test']);
+  expect(jobs['test']?.uses).toBe('./.github/workflows/test.yaml');
+});
+
+test('what is run there is what a person runs', async () => {
+  const makefile = await readFile(join(checkout, 'Makefile'), 'utf8');
+  const jobs = [...Object.values((await read('test')).jobs), ...Object.values((await read('release')).jobs)];
+  const lines = jobs.flatMap(({ steps = [] }) => steps.flatMap((step) => step.run?.split('\n') ?? []));
+  const targets = lines.flatMap((line) => /^make (\S+)/.exec(line)?.[1] ?? []);
+  expect([...new Set(targets)].sort()).toEqual(['e2e', 'image', 'lint', 'release', 'unit']);
+  for (const target of targets) expect(makefile).toMatch(new RegExp(`^${target}: `, 'm'));
+});
