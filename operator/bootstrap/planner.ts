@@ -36,7 +36,7 @@ function plan(parts: Part[], instance: InstanceData): { steps: Step[]; findings:
   const planned = planCloudConfig(document, instance, (runcmd) => beside(runcmd, parts));
   return {
     steps: [...boothooks, ...planned.steps],
-    findings: [...parts.flatMap((part) => part.findings), ...findingsOf(parts), ...findings, ...planned.findings],
+    findings: [...parts.flatMap((part) => part.findings), ...findingsOf(parts, planned.steps), ...findings, ...planned.findings],
   };
 }
 
