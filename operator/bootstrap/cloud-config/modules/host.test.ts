@@ -33,7 +33,13 @@ test.each(['ntp: {enabled: false, servers: [a]}'])('%s: nothing to do', (yaml) =
 
 const hasShellcheck = spawnSync('shellcheck', ['--version']).status === 0;
 (hasShellcheck ? test : test.skip)('shellcheck finds nothing in the scripts', () => {
-  for (const yaml of ['hostname: a\nmanage_etc_hosts: localhost', 'ntp: {servers: [a]}', 'ntp:', 'ntp: {ntp_client: chrony}']) {
+  for (const yaml of [
+    'hostname: a\nmanage_etc_hosts: localhost',
+    'fqdn: a.b',
+    'ntp: {servers: [a]}',
+    'ntp:',
+    'ntp: {ntp_client: chrony}',
+  ]) {
     for (const { script } of commandsOf(yaml)) {
       expect(spawnSync('shellcheck', ['--shell=sh', '-'], { input: script, encoding: 'utf8' }).stdout).toBe('');
     }
@@ -52,6 +58,21 @@ const hasShellcheck = spawnSync('shellcheck', ['--version']).status === 0;
     host.write('/run/systemd/system/x', '');
     host.run(script('hostname: b'), shell);
     expect(host.calls()).toEqual(['hostname a', 'hostnamectl set-hostname b']);
+  });
+
+  test.each([
+    ['ID="rocky"\nID_LIKE="rhel centos fedora"', 'fqdn: a.b.c', 'a.b.c'],
+    ['ID=fedora', 'hostname: a.b', 'a.b'],
+    ['ID=fedora', 'hostname: a', 'a'],
+    ['ID=fedora', 'fqdn: a.b\nprefer_fqdn_over_hostname: false', 'a'],
+    ['ID=ubuntu\nID_LIKE=debian', 'fqdn: a.b.c', 'a'],
+    ['', 'fqdn: a.b.c', 'a'],
+  ])('with %j, %j is as cloud-init prefers it there', (release, yaml, name) => {
+    using host = new Sandbox();
+    host.stub('hostname');
+    if (release !== '') host.write('/etc/os-release', `NAME=rhel\n${release}\n`);
+    expect(host.run(script(yaml), shell)).toEqual({ code: 0, output: '' });
+    expect([host.read('/etc/hostname'), host.calls()]).toEqual([`${name}\n`, [`hostname ${name}`]]);
   });
 
   test.each([
