@@ -120,6 +120,36 @@ const hasShellcheck = spawnSync('shellcheck', ['--version']).status === 0;
     expect([host.read('/etc/ntpsec/ntp.conf'), host.calls()]).toEqual(['server a iburst\n', ['ntpsec restart']]);
   });
 
+  /** On a host that has systemd's client and no other; the sandbox's /usr is this machine's. */
+  const timesyncd = (yaml: string) =>
+    `PATH=/stubs:/tools\n${script(yaml)}`.replaceAll(/(?:\/usr)?\/lib\/systemd\/systemd-timesyncd/g, '/stubs/systemd-timesyncd');
+  const withTimesyncd = () => {
+    const host = new Sandbox();
+    for (const tool of ['mkdir', 'ln']) host.run(`mkdir -p /tools; ln -s "$(command -v ${tool})" /tools/${tool}`, shell);
+    host.stub('systemd-timesyncd');
+    host.stub('systemctl', '[ "$1 $2" != "restart fails.service" ]');
+    host.write('/run/systemd/system/x', '');
+    return host;
+  };
+
+  test.each(['', ', ntp_client: systemd-timesyncd'])('timesyncd gets the servers in a file of its own%s', (chosen) => {
+    using host = withTimesyncd();
+    host.write('/etc/systemd/timesyncd.conf', '[Time]\nNTP=old\n');
+    const yaml = `ntp: {servers: [192.0.2.1, b.example.org], pools: [p.example.org]${chosen}}`;
+    for (let time = 0; time < 2; time++) expect(host.run(timesyncd(yaml), shell)).toEqual({ code: 0, output: '' });
+    expect(host.read('/etc/systemd/timesyncd.conf.d/90-cluster-api.conf')).toBe('[Time]\nNTP=192.0.2.1 b.example.org p.example.org\n');
+    expect(host.read('/etc/systemd/timesyncd.conf')).toBe('[Time]\nNTP=old\n');
+    const calls = ['cat', 'enable', 'restart'].map((verb) => `systemctl ${verb} systemd-timesyncd.service`);
+    expect(host.calls()).toEqual([...calls, ...calls]);
+  });
+
+  test('timesyncd without servers keeps its own and is started', () => {
+    using host = withTimesyncd();
+    expect(host.run(timesyncd('ntp:'), shell)).toEqual({ code: 0, output: '' });
+    expect(host.exists('/etc/systemd/timesyncd.conf.d')).toBe(false);
+    expect(host.calls().at(-1)).toBe('systemctl restart systemd-timesyncd.service');
+  });
+
   test('without servers the client keeps its own and is started; a failed start is a failure', () => {
     using host = new Sandbox();
     host.stub('chronyd');
