@@ -269,6 +269,7 @@ const reasons = {
 export const FINDINGS: Record<string, string> = {
   HeaderMissing: 'The data does not begin with #cloud-config; it is taken as cloud-config all the same.',
   DuplicateKey: 'A key stands there more than once; the last one counts, as in cloud-init.',
+  DuplicatePart: 'A part of the data has the name of a later one, or of the commands of runcmd, which takes its place, as in cloud-init.',
   TemplateVariableMissing:
     'The template names a variable that does not exist here; CI_MISSING_JINJA_VAR/<name> stands in its place, as in cloud-init.',
   RunsOnceOnly: 'bootcmd runs once, with the bootstrap, and not at every boot.',
@@ -276,9 +277,12 @@ export const FINDINGS: Record<string, string> = {
   PermissionsNumber: 'Permissions are a number in place of a quoted string; the message says how it was read.',
   DefaultUserIgnored: 'The default user of an image is known to cloud-init only; no such user is made.',
   MountIgnored: 'An entry of mounts names a disk as a cloud does, and a host here has none of that name.',
+  MountNotKept: 'A file system of an Ignition document is mounted for the run, as Ignition does it, and by nothing at the next boot.',
+  ModeBitsIgnored: 'As in Ignition the setuid, setgid and sticky bits of a mode are not set.',
   RebootsAtTheEnd: 'A reboot that packages need comes once, when all has run.',
   StaysOff: 'The host is switched off after the run, and its machine is ready once somebody has switched it on again.',
   EtcHostsKept: 'Only the line of the host itself is set in /etc/hosts; the rest stays as it is.',
+  MoreWarnings: 'There are more warnings than are told one by one; the message says how many.',
 };
 
 export type ConditionType = keyof typeof types;

@@ -119,6 +119,17 @@ describe('documents of bootstrap providers', () => {
   });
 });
 
+test('of very many findings some of every kind are told, and how many there are', () => {
+  const twice = Array.from({ length: 40 }, (_, index) => `k${index}: /dev/a\n    k${index}: /dev/b\n    `).join('');
+  const text = `#cloud-config\nwrite_files:\n  - path: /a\n    permissions: 420\nca_certs: {}\nca-certs: {}\nbootcmd: [ls]\ndevice_aliases:\n    ${twice}\n`;
+  const { findings } = planBootstrap({ value: Buffer.from(text) }, { hostname: 'h', instanceID: 'i' });
+  expect(findings).toHaveLength(31);
+  expect(new Set(findings.map(({ reason }) => reason))).toEqual(
+    new Set(['DuplicateKey', 'RunsOnceOnly', 'PermissionsNumber', 'KeyWithoutEffect', 'MoreWarnings']),
+  );
+  expect(findings.at(-1)?.message).toBe('and 13 more, most likely of the same cause');
+});
+
 describe('what the data is', () => {
   const CONFIG = '#cloud-config\nruncmd: [ls]\n';
   test.each([

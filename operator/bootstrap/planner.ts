@@ -7,6 +7,7 @@ import { planIgnition } from './ignition/planner.ts';
 import { naming, type Part, partsOf } from './parts/parts.ts';
 import { beside, findingsOf, planBoothook } from './parts/scripts.ts';
 import { mentionsSentinel } from './sentinel.ts';
+import { told } from './problems.ts';
 import { BootstrapDataError, type BootstrapData, type Finding, type InstanceData, type Plan, type Step } from './plan.ts';
 
 /**
@@ -18,7 +19,7 @@ export function planBootstrap(data: BootstrapData, instance: InstanceData): Plan
   try {
     const text = readText(data);
     const { steps, findings } = isIgnition(data, text) ? planIgnition(text) : plan(partsOf(text, instance), instance);
-    return { steps, expectsSentinel: steps.some(mentionsSentinel), findings };
+    return { steps, expectsSentinel: steps.some(mentionsSentinel), findings: told(findings) };
   } catch (cause) {
     if (cause instanceof BootstrapDataError) throw cause;
     // Parsers recurse: a document nested without end exhausts the stack. Its text must not get into the message.
@@ -36,7 +37,7 @@ function plan(parts: Part[], instance: InstanceData): { steps: Step[]; findings:
   const planned = planCloudConfig(document, instance, (runcmd) => beside(runcmd, parts));
   return {
     steps: [...boothooks, ...planned.steps],
-    findings: [...parts.flatMap((part) => part.findings), ...findingsOf(parts), ...findings, ...planned.findings],
+    findings: [...parts.flatMap((part) => part.findings), ...findingsOf(parts, planned.steps), ...findings, ...planned.findings],
   };
 }
 

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { formatPath, type Path } from './cloud-config/path.ts';
 import { BootstrapDataError, type BootstrapDataErrorReason, type Finding, sentenceOf } from './plan.ts';
 
-/** Problems named in one message; a document with more has most likely one cause. */
+/** Problems named in one message, and findings told as Events; a document with more has most likely one cause. */
 const MAX_NAMED = 30;
 
 export interface Problem {
@@ -39,4 +39,18 @@ export function refusal(problems: LocatedProblem[], findings: Finding[]): Bootst
   const named = sorted.slice(0, MAX_NAMED).map(sentenceOf);
   if (sorted.length > MAX_NAMED) named.push(`and ${sorted.length - MAX_NAMED} more`);
   return new BootstrapDataError(reason, `the bootstrap data cannot be carried out: ${named.join('; ')}`, [...sorted, ...findings]);
+}
+
+/** As many as are told, some of every kind, and how many there are besides. */
+export function told(findings: Finding[]): Finding[] {
+  const ofKind = new Map<string, number>();
+  const ranked = findings.map((finding, index) => {
+    const rank = ofKind.get(finding.reason) ?? 0;
+    ofKind.set(finding.reason, rank + 1);
+    return { finding, index, rank };
+  });
+  const chosen = ranked.toSorted((a, b) => a.rank - b.rank).slice(0, MAX_NAMED);
+  const list = chosen.toSorted((a, b) => a.index - b.index).map(({ finding }) => finding);
+  const more = findings.length - list.length;
+  return more === 0 ? list : [...list, { reason: 'MoreWarnings', path: '', message: `and ${more} more, most likely of the same cause` }];
 }

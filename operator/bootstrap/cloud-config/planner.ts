@@ -69,7 +69,7 @@ function validate(document: Record<string, unknown>): { values: Record<string, u
 }
 
 function unsupported(path: Path): Problem {
-  // The same names within users and elsewhere mean the same.
-  const why = REFUSED.get(String(path.at(-1)));
+  const key = String(path.at(-1));
+  const why = REFUSED.get(`${path[0]}.${key}`) ?? REFUSED.get(key);
   return { reason: 'BootstrapKeyUnsupported', path, message: `this key is not supported${why === undefined ? '' : `: ${why}`}` };
 }

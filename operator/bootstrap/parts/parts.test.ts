@@ -136,6 +136,25 @@ test('a boothook alone, and scripts with the same name', () => {
   expect(twice.findings).toMatchObject([{ reason: 'DuplicatePart', path: 'a' }]);
 });
 
+test('a script with the name that cloud-init gives to the commands of runcmd runs, unless there are some', () => {
+  const script = { name: 'runcmd', body: '#!/bin/sh\nscript\n' };
+  const alone = plan(mime({ body: '#cloud-config\nbootcmd: [a]\n' }, script));
+  expect(shown(alone.steps).at(-1)).toEqual(['script runcmd', '#!/bin/sh\nscript\n']);
+  const both = plan(mime({ body: config('a') }, script));
+  expect(shown(both.steps)).toEqual([['runcmd[0]', 'a']]);
+  expect(both.findings).toMatchObject([{ reason: 'DuplicatePart', path: 'runcmd' }]);
+});
+
+test('a part is UTF-8 whatever character set it names, which counts only where it is not', () => {
+  const named = (charset: string, bytes: Buffer) =>
+    shown(plan(mime({ body: bytes }).replace('us-ascii', charset)).steps).map(([, command]) => command);
+  const text = Buffer.from(config('echo é☃'));
+  for (const charset of ['us-ascii', 'iso-8859-1', 'utf-8', 'no-such']) expect(named(charset, text)).toEqual(['echo é☃']);
+  expect(shown(plan(mime({ body: config('echo é☃') })).steps)).toEqual([['runcmd[0]', 'echo é☃']]);
+  expect(named('iso-8859-1', Buffer.from(config('echo é'), 'latin1'))).toEqual(['echo é']);
+  expect(() => named('us-asci', Buffer.from(config('echo é'), 'latin1'))).toThrow('not in the character set that it names');
+});
+
 test('problems are told with part and line', () => {
   const second = { name: 'two.yaml', body: '#cloud-config\n\nunheard: 1\n' };
   expect(refusal(mime({ body: config('a') }, second))).toBe(

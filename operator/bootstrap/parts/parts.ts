@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { parseYaml } from '../cloud-config/parse.ts';
 import { Budget, decode, formatUnsupported } from '../format.ts';
 import { BootstrapDataError, type Finding, type InstanceData } from '../plan.ts';
@@ -61,12 +62,17 @@ function mimeParts(text: string): Source[] {
     const name = named(filename ?? '', numbered(index));
     const isCompressed = COMPRESSED.test(type);
     return naming(name, () => {
-      const decoded = decode(isCompressed ? budget.decompress(content) : content, charset.toLowerCase());
+      const decoded = asText(isCompressed ? budget.decompress(content) : content, charset.toLowerCase());
       if (decoded.trim() === '') return [];
       const mergeType = headers.get('merge-type') ?? headers.get('x-merge-type') ?? '';
       return [{ name, text: decoded, type: typeOf(isCompressed ? 'text/plain' : type, decoded), mergeType }];
     });
   });
+}
+
+/** As UTF-8, which cloud-init takes every part for, whatever its header says; else in the character set that it names. */
+function asText(bytes: Uint8Array, charset: string): string {
+  return decode(bytes, isUtf8(bytes) ? 'utf-8' : charset);
 }
 
 function documents(source: Source, instance: InstanceData): Part[] {

@@ -22,6 +22,8 @@ function withUnixLineEnds(text: string): string {
 /** Folders of cloud-init, in the order in which it runs what is in them. */
 const FREQUENCIES = ['per-once', 'per-boot', 'per-instance'] as const;
 
+const RUNCMD = 'runcmd';
+
 /**
  * The scripts in the order in which cloud-init finds them: each kind has a folder, whose files it runs in the order of their names, and
  * the commands of `runcmd` are one of these files.
@@ -29,8 +31,9 @@ const FREQUENCIES = ['per-once', 'per-boot', 'per-instance'] as const;
 export function beside(runcmd: Step[], parts: Part[]): Step[] {
   const early = FREQUENCIES.flatMap((kind) => folder(parts, kind)).map(([, part]) => planScript(part));
   const scripts = folder(parts, 'script');
-  const before = scripts.filter(([file]) => file < 'runcmd');
-  const after = scripts.filter(([file]) => file > 'runcmd');
+  const before = scripts.filter(([file]) => file < RUNCMD);
+  // One of the very name is that file, unless there are commands, whose file takes its place.
+  const after = scripts.filter(([file]) => file > RUNCMD || (file === RUNCMD && runcmd.length === 0));
   return [...early, ...before.map(([, part]) => planScript(part)), ...runcmd, ...after.map(([, part]) => planScript(part))];
 }
 
@@ -39,8 +42,8 @@ function folder(parts: Part[], kind: Part['kind']): [file: string, part: Part][]
   return [...files].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-/** What differs from the letter of the data. */
-export function findingsOf(parts: Part[]): Finding[] {
+/** What differs from the letter of the data, of which `steps` came. */
+export function findingsOf(parts: Part[], steps: Step[]): Finding[] {
   const often = parts.filter(({ kind }) => kind === 'boothook' || kind === 'per-boot');
   const finding = (reason: string, part: Part, message: string): Finding => ({ reason, path: part.name || part.kind, message });
   const runsOnce = often.map((part) =>
@@ -50,7 +53,11 @@ export function findingsOf(parts: Part[]): Finding[] {
     parts.slice(index + 1).some(({ kind, name }) => kind === part.kind && isFile(kind) && name === part.name),
   );
   const lost = replaced.map((part) => finding('DuplicatePart', part, 'a later part has its name and takes its place, as in cloud-init'));
-  return [...runsOnce, ...lost];
+  const hasCommands = steps.some(({ name }) => name.startsWith(`${RUNCMD}[`));
+  const overwritten = parts
+    .filter(({ kind, name }) => hasCommands && kind === 'script' && name === RUNCMD)
+    .map((part) => finding('DuplicatePart', part, 'not run: as in cloud-init the commands of the key runcmd are a script of this name'));
+  return [...runsOnce, ...lost, ...overwritten];
 }
 
 /** Boothooks have run by the time that the next one comes, and cloud-config is merged. */

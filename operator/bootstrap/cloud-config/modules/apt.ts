@@ -8,13 +8,11 @@ import { aptScript, debconfScript, sourceScript } from './apt_scripts.ts';
 /** It stands in quotes in a file of apt. */
 const url = line.regex(/^[A-Za-z][A-Za-z0-9+.-]*:[^\s"']*$/, 'is not an address').nullable();
 
-const mirror = z
-  .strictObject({
-    arches: z.array(z.string()),
-    uri: line.regex(/^[A-Za-z][A-Za-z0-9+.-]*:\S*$/, 'is not an address'),
-    key: text.optional(),
-  })
-  .transform(({ arches, uri, key }) => ({ arches: arches.map((arch) => arch.replaceAll(/[^A-Za-z0-9-]/g, '')), uri, key }));
+const mirror = z.strictObject({
+  arches: z.array(z.string().regex(/^[A-Za-z0-9-]+$/, 'is not the name of an architecture, nor default')),
+  uri: line.regex(/^[A-Za-z][A-Za-z0-9+.-]*:\S*$/, 'is not an address'),
+  key: text.optional(),
+});
 
 export type Mirror = z.output<typeof mirror>;
 
@@ -24,21 +22,40 @@ const refused = (message: string) =>
     context.addIssue({ code: 'custom', message, params: { reason: 'BootstrapKeyUnsupported' } });
   });
 
-const source = z.strictObject({
-  source: line.min(1, 'is empty').optional(),
-  filename: line.refine((value) => /^[A-Za-z0-9/][A-Za-z0-9/._+-]*$/.test(value), 'is not the name of a file').optional(),
-  key: text.optional(),
-  append: flag.optional(),
-  keyid: refused(KEYID).optional(),
-  keyserver: z.unknown().optional(),
-});
+const KEY_FILE = /\$\{?KEY_FILE\b/i;
+
+const source = z
+  .strictObject({
+    source: line.min(1, 'is empty').optional(),
+    filename: line.refine((value) => /^[A-Za-z0-9/][A-Za-z0-9/._+-]*$/.test(value), 'is not the name of a file').optional(),
+    key: text.optional(),
+    append: flag.optional(),
+    keyid: refused(KEYID).optional(),
+    keyserver: z.unknown().optional(),
+  })
+  .refine(({ source: given = '', key }) => key !== undefined || !KEY_FILE.test(given), {
+    message: 'names $KEY_FILE, and has no key',
+    path: ['source'],
+  });
+
+/** As newer versions of cloud-init tell it from the other format; 22.4 knows only that one. */
+const isDeb822 = (list: string) => !/^deb(?:-src)? /m.test(list) && /^(?:Types|Suites|Components|URIs): /m.test(list);
+const sourcesList = text
+  .refine(
+    (list) => !isDeb822(list),
+    'is in the format of files *.sources, which sources.list cannot hold; write such a file with write_files',
+  )
+  .refine((list) => !KEY_FILE.test(list), 'names $KEY_FILE, which only an entry of sources with a key has');
 
 export type Source = z.output<typeof source>;
+
+const MIRROR_OF_NOTHING =
+  'needs sources_list: the list that cloud-init would write for it comes from a file of cloud-init; where only sources name it, set preserve_sources_list to true';
 
 const settings = z
   .strictObject({
     preserve_sources_list: flag.optional(),
-    sources_list: text.nullable().optional(),
+    sources_list: sourcesList.nullable().optional(),
     disable_suites: z.array(line).nullable().optional(),
     primary: z.array(mirror).nullable().optional(),
     security: z.array(mirror).nullable().optional(),
@@ -57,6 +74,12 @@ const settings = z
   .refine(({ disable_suites: suites, sources_list: list }) => (suites ?? []).length === 0 || typeof list === 'string', {
     message: 'needs sources_list',
     path: ['disable_suites'],
+  })
+  .superRefine(({ preserve_sources_list: kept, sources_list: list, primary, security }, context) => {
+    if (kept === true || typeof list === 'string') return;
+    for (const [key, mirrors] of Object.entries({ primary, security })) {
+      if ((mirrors ?? []).length > 0) context.addIssue({ code: 'custom', path: [key], message: MIRROR_OF_NOTHING });
+    }
   })
   .nullable();
 

@@ -11,19 +11,20 @@ export const publicKeys = z
 
 /**
  * Adds keys to the first file of a user's own that sshd_config names, else ~/.ssh/authorized_keys, as cloud-init does; one that
- * is there already with another comment or other options gets those given. A link in its place is refused: root would write
- * where the user points.
+ * is there already with another comment or other options gets those given. The folder is the user's, who may put anything in
+ * the way: it is entered step by step without following a link, and what root writes lies in a folder of root's until it is whole.
  */
 export function authorizedKeys(name: string, keys: string[]): string {
   return `${home(name)}
 ${FILE}
+${ENTER}
 set_key() { # LINE PATTERN-OF-THE-SAME-KEY, neither an argument of a program
-  others=$(printf '%s\\n' "$2" | grep -v -f - "$file" || :)
-  printf '%s\\n' \${others:+"$others"} "$1" >"$file.new"
-  cat "$file.new" >"$file"
-  rm -f "$file.new"
+  others=$(printf '%s\\n' "$2" | grep -v -f - keys || :)
+  printf '%s\\n' \${others:+"$others"} "$1" >keys.new
+  cat keys.new >keys
 }
 ${keys.map((key) => `set_key ${quote(key)} ${quote(sameKey(key))}`).join('\n')}
+${PUT}
 if command -v restorecon >/dev/null 2>&1; then
   restorecon -R "\${file%/*}" || :
 fi`;
@@ -57,18 +58,65 @@ none | '') file=$home/.ssh/authorized_keys ;;
 /*) ;;
 *) file=$home/$file ;;
 esac
-directory=\${file%/*}
-if [ -L "$directory" ] || [ -L "$file" ]; then
-  echo "$file or its directory is a symbolic link, which is not followed" >&2
+owner=$user:$(id -g "$user")`;
+
+/** To the folder of the file; a folder that is missing below the user's home is made, and the user's. */
+const ENTER = `refuse() {
+  echo "$file $1" >&2
   exit 1
+}
+LINK='or its directory is a symbolic link, which is not followed'
+enter() { # DIRECTORY of the current one, and no other that is put in its place meanwhile
+  parent=$(pwd -P) made=no
+  [ ! -L "./$1" ] || refuse "$LINK"
+  if [ ! -d "./$1" ]; then
+    (umask 077 && mkdir "./$1")
+    made=yes
+  fi
+  cd -P "./$1"
+  [ "$(pwd -P)" = "\${parent%/}/$1" ] || refuse "$LINK"
+  if [ "$made" = yes ]; then
+    chown "$owner" .
+  fi
+}
+case $file in
+"$home"/*)
+  cd -P "$home"
+  rest=\${file#"$home"/}
+  while [ "$rest" != "\${rest#*/}" ]; do
+    if [ -n "\${rest%%/*}" ]; then
+      enter "\${rest%%/*}"
+    fi
+    rest=\${rest#*/}
+  done
+  ;;
+*)
+  [ ! -L "\${file%/*}" ] || refuse "$LINK"
+  (umask 022 && mkdir -p "\${file%/*}")
+  cd -P "\${file%/*}"
+  ;;
+esac
+entry=\${file##*/}
+[ ! -L "./$entry" ] || refuse "$LINK"
+if [ -e "./$entry" ] && [ ! -f "./$entry" ]; then
+  refuse 'is not a file'
 fi
-if [ ! -d "$directory" ]; then
-  case $directory in
-  "$home"/*) (umask 077 && mkdir -p "$directory") && chown "$user:$(id -g "$user")" "$directory" ;;
-  *) (umask 022 && mkdir -p "$directory") ;;
-  esac
-fi
-if [ ! -e "$file" ]; then
-  (umask 077 && : >"$file")
-  chown "$user:$(id -g "$user")" "$file"
+work=$(mktemp -d ./.authorized_keys.XXXXXX)
+trap 'cd .. && rm -rf "$work"' EXIT
+enter "\${work#./}"
+if [ -e "../$entry" ]; then
+  cp -pPR "../$entry" keys
+  if [ -L keys ] || [ ! -f keys ]; then
+    refuse 'is not a file'
+  fi
+else
+  (umask 077 && : >keys)
+  chown "$owner" keys
+fi`;
+
+/** -T: not into a directory to which a link leads that is put in the file's place. */
+const PUT = `if mv -T keys whole 2>/dev/null; then
+  mv -fT whole "../$entry"
+else
+  mv -f keys "../$entry"
 fi`;

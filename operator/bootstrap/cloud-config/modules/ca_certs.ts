@@ -42,7 +42,7 @@ function trustScript(withoutDefaults: boolean, certificates: string[]): string {
 ${certificates.length > 0 ? bundle(certificates) : ''}has() {
   command -v "$1" >/dev/null 2>&1
 }
-name=cloud-init-ca-certs.crt
+name=cluster-api-ca-certs.crt
 if has update-ca-certificates && [ -d /usr/share/pki/trust/anchors ]; then
 ${indent(suse(withoutDefaults, certificates))}
   update-ca-certificates

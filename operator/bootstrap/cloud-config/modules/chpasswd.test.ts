@@ -47,12 +47,13 @@ test.each([
   });
 
   test.each([
-    ['Port 22\npasswordauthentication yes\n', 'Port 22\nPasswordAuthentication no\n'],
+    ['Port 22\nPasswordAuthentication yes\n', 'Port 22\nPasswordAuthentication no\n'],
+    ['Port 22\n passwordAUTHENTICATION=yes\n', 'Port 22\nPasswordAuthentication no\n'],
     ['Port 22\n#PasswordAuthentication yes\n', 'Port 22\n#PasswordAuthentication yes\nPasswordAuthentication no\n'],
     ['', 'PasswordAuthentication no\n'],
   ])('sshd_config of %j', (before, after) => {
     using host = new Sandbox();
-    host.write('/etc/ssh/sshd_config', before.replace('passworda', 'PasswordA'));
+    host.write('/etc/ssh/sshd_config', before);
     for (let time = 0; time < 2; time++) expect(host.run(script('ssh_pwauth: false'), shell)).toEqual({ code: 0, output: '' });
     expect(host.read('/etc/ssh/sshd_config')).toBe(after);
   });
@@ -63,7 +64,7 @@ test.each([
     host.write('/run/systemd/system/x', '');
     host.write('/etc/ssh/sshd_config', 'Include /etc/ssh/sshd_config.d/*.conf\n');
     for (let time = 0; time < 2; time++) expect(host.run(script('ssh_pwauth: yes'), shell)).toEqual({ code: 0, output: '' });
-    const file = '/etc/ssh/sshd_config.d/50-cloud-init.conf';
+    const file = '/etc/ssh/sshd_config.d/40-cluster-api.conf';
     expect([host.read(file), host.mode(file), host.calls()]).toEqual([
       'PasswordAuthentication yes\n',
       0o600,

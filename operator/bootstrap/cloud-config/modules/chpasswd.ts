@@ -72,19 +72,21 @@ function passwordScript(passwords: Password[], expire: boolean): string {
   return ['set -eu', requireTool('chpasswd'), ...set(false), ...set(true), ...(expire ? expired : []), ''].join('\n');
 }
 
-/** In a file of its own where sshd_config includes such, else in sshd_config; the first setting that sshd reads counts. */
+const ANY_CASE = 'PasswordAuthentication'.replaceAll(/[a-z]/gi, (letter) => `[${letter.toUpperCase()}${letter.toLowerCase()}]`);
+
+/** In a file of its own where sshd_config includes such, else in sshd_config. The first setting that sshd reads counts, so it comes before the file of a cloud-init that set up the image. */
 function loginScript(value: 'yes' | 'no'): string {
   return `set -eu
 setting='PasswordAuthentication ${value}'
 file=/etc/ssh/sshd_config
 if grep -Eqi '^[[:space:]]*include[[:space:]]+/etc/ssh/sshd_config\\.d/\\*\\.conf' "$file" 2>/dev/null; then
-  file=/etc/ssh/sshd_config.d/50-cloud-init.conf
+  file=/etc/ssh/sshd_config.d/40-cluster-api.conf
   (umask 022 && mkdir -p /etc/ssh/sshd_config.d)
   [ -e "$file" ] || (umask 077 && : >"$file")
 fi
 before=$(cat "$file")
 if grep -Eqi '^[[:space:]]*PasswordAuthentication[[:space:]=]' "$file"; then
-  after=$(sed "s/^[[:space:]]*[Pp]assword[Aa]uthentication[[:space:]=].*/$setting/" "$file")
+  after=$(sed "s/^[[:space:]]*${ANY_CASE}[[:space:]=].*/$setting/" "$file")
 else
   after=$before\${before:+
 }$setting

@@ -168,19 +168,16 @@ ${forced}
 "$tool" \${label:+-L "$label"} $force${extra} "$device"`;
 }
 
-/** `cmd` is a template of Python's %: its three names are the values here. */
+/** `cmd` is a template of Python's %: its three names are the values here, also where they stand in quotes, as a text is a command of the shell once it is filled. */
 function command(given: string | string[]): string {
   const filled = (word: string) => {
     const pieces = word.split(/(%\((?:label|filesystem|device)\)s)/);
     const value = (piece: string) => (piece.startsWith('%(l') ? '"$label"' : piece.startsWith('%(f') ? '"$type"' : '"$device"');
     return pieces.map((piece, index) => (index % 2 === 1 ? value(piece) : piece.replaceAll('%%', '%')));
   };
-  if (typeof given === 'string') return filled(given).join('');
-  return given
-    .map((word) =>
-      filled(word)
-        .map((piece, index) => (index % 2 === 1 || piece === '' ? piece : quote(piece)))
-        .join(''),
-    )
-    .join(' ');
+  const asWord = (text: string) =>
+    filled(text)
+      .map((piece, index) => (index % 2 === 1 || piece === '' ? piece : quote(piece)))
+      .join('');
+  return typeof given === 'string' ? `/bin/sh -c ${asWord(given)}` : given.map(asWord).join(' ');
 }

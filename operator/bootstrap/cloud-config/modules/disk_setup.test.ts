@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { canSandbox, Sandbox, SHELLS } from '../../testing/sandbox.ts';
 import { commandsOf, planOf, refusalOf } from '../testing.ts';
 
@@ -27,8 +28,16 @@ test('golden: file systems', () => {
   expect(last('filesystem: ext4, label: a, extra_opts: [-b, 4096], overwrite: true')).toBe(
     '"$tool" ${label:+-L "$label"} $force -b 4096 "$device"',
   );
-  expect(last("cmd: 'mkfs -t %(filesystem)s -L %(label)s %(device)s 100%%'")).toBe('mkfs -t "$type" -L "$label" "$device" 100%');
+  expect(last("cmd: 'mkfs -t %(filesystem)s -L %(label)s %(device)s 100%%'")).toBe(
+    `/bin/sh -c 'mkfs -t '"$type"' -L '"$label"' '"$device"' 100%'`,
+  );
   expect(last('cmd: [mkfs, "-x y", "%(device)s1"]')).toBe(`mkfs '-x y' "$device"1`);
+});
+
+test('the names in a command are filled in whatever quotes they stand', () => {
+  const yaml = `fs_setup: [{device: sdb, label: a b, filesystem: ext4, cmd: 'printf "<%%s>" ''%(label)s'' "%(filesystem)s" %(device)s'}]`;
+  const [line = ''] = lines(yaml).filter((one) => one.startsWith('/bin/sh'));
+  expect(execFileSync('sh', ['-c', `label='a b' type=ext4 device=/dev/sdb\n${line}`], { encoding: 'utf8' })).toBe('<a b><ext4></dev/sdb>');
 });
 
 test.each([

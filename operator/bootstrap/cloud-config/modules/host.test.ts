@@ -33,7 +33,13 @@ test.each(['ntp: {enabled: false, servers: [a]}'])('%s: nothing to do', (yaml) =
 
 const hasShellcheck = spawnSync('shellcheck', ['--version']).status === 0;
 (hasShellcheck ? test : test.skip)('shellcheck finds nothing in the scripts', () => {
-  for (const yaml of ['hostname: a\nmanage_etc_hosts: localhost', 'ntp: {servers: [a]}', 'ntp:', 'ntp: {ntp_client: chrony}']) {
+  for (const yaml of [
+    'hostname: a\nmanage_etc_hosts: localhost',
+    'fqdn: a.b',
+    'ntp: {servers: [a]}',
+    'ntp:',
+    'ntp: {ntp_client: chrony}',
+  ]) {
     for (const { script } of commandsOf(yaml)) {
       expect(spawnSync('shellcheck', ['--shell=sh', '-'], { input: script, encoding: 'utf8' }).stdout).toBe('');
     }
@@ -52,6 +58,21 @@ const hasShellcheck = spawnSync('shellcheck', ['--version']).status === 0;
     host.write('/run/systemd/system/x', '');
     host.run(script('hostname: b'), shell);
     expect(host.calls()).toEqual(['hostname a', 'hostnamectl set-hostname b']);
+  });
+
+  test.each([
+    ['ID="rocky"\nID_LIKE="rhel centos fedora"', 'fqdn: a.b.c', 'a.b.c'],
+    ['ID=fedora', 'hostname: a.b', 'a.b'],
+    ['ID=fedora', 'hostname: a', 'a'],
+    ['ID=fedora', 'fqdn: a.b\nprefer_fqdn_over_hostname: false', 'a'],
+    ['ID=ubuntu\nID_LIKE=debian', 'fqdn: a.b.c', 'a'],
+    ['', 'fqdn: a.b.c', 'a'],
+  ])('with %j, %j is as cloud-init prefers it there', (release, yaml, name) => {
+    using host = new Sandbox();
+    host.stub('hostname');
+    if (release !== '') host.write('/etc/os-release', `NAME=rhel\n${release}\n`);
+    expect(host.run(script(yaml), shell)).toEqual({ code: 0, output: '' });
+    expect([host.read('/etc/hostname'), host.calls()]).toEqual([`${name}\n`, [`hostname ${name}`]]);
   });
 
   test.each([
@@ -97,6 +118,36 @@ const hasShellcheck = spawnSync('shellcheck', ['--version']).status === 0;
     host.write('/etc/init.d/ntpsec', '#!/bin/sh\necho "ntpsec $1" >>/calls\n', 0o755);
     expect(host.run(script('ntp: {servers: [a], ntp_client: ntp}'), shell)).toEqual({ code: 0, output: '' });
     expect([host.read('/etc/ntpsec/ntp.conf'), host.calls()]).toEqual(['server a iburst\n', ['ntpsec restart']]);
+  });
+
+  /** On a host that has systemd's client and no other; the sandbox's /usr is this machine's. */
+  const timesyncd = (yaml: string) =>
+    `PATH=/stubs:/tools\n${script(yaml)}`.replaceAll(/(?:\/usr)?\/lib\/systemd\/systemd-timesyncd/g, '/stubs/systemd-timesyncd');
+  const withTimesyncd = () => {
+    const host = new Sandbox();
+    for (const tool of ['mkdir', 'ln']) host.run(`mkdir -p /tools; ln -s "$(command -v ${tool})" /tools/${tool}`, shell);
+    host.stub('systemd-timesyncd');
+    host.stub('systemctl', '[ "$1 $2" != "restart fails.service" ]');
+    host.write('/run/systemd/system/x', '');
+    return host;
+  };
+
+  test.each(['', ', ntp_client: systemd-timesyncd'])('timesyncd gets the servers in a file of its own%s', (chosen) => {
+    using host = withTimesyncd();
+    host.write('/etc/systemd/timesyncd.conf', '[Time]\nNTP=old\n');
+    const yaml = `ntp: {servers: [192.0.2.1, b.example.org], pools: [p.example.org]${chosen}}`;
+    for (let time = 0; time < 2; time++) expect(host.run(timesyncd(yaml), shell)).toEqual({ code: 0, output: '' });
+    expect(host.read('/etc/systemd/timesyncd.conf.d/90-cluster-api.conf')).toBe('[Time]\nNTP=192.0.2.1 b.example.org p.example.org\n');
+    expect(host.read('/etc/systemd/timesyncd.conf')).toBe('[Time]\nNTP=old\n');
+    const calls = ['cat', 'enable', 'restart'].map((verb) => `systemctl ${verb} systemd-timesyncd.service`);
+    expect(host.calls()).toEqual([...calls, ...calls]);
+  });
+
+  test('timesyncd without servers keeps its own and is started', () => {
+    using host = withTimesyncd();
+    expect(host.run(timesyncd('ntp:'), shell)).toEqual({ code: 0, output: '' });
+    expect(host.exists('/etc/systemd/timesyncd.conf.d')).toBe(false);
+    expect(host.calls().at(-1)).toBe('systemctl restart systemd-timesyncd.service');
   });
 
   test('without servers the client keeps its own and is started; a failed start is a failure', () => {

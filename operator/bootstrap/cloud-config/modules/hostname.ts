@@ -26,10 +26,12 @@ export const hostname = defineModule({
   plan(values, { instance, note }) {
     const names = namesOf(values, instance.hostname);
     const steps: Step[] = [];
-    const given = values.hostname !== undefined || values.fqdn !== undefined;
-    if (given && values.preserve_hostname !== true) {
+    const given = values.fqdn ?? values.hostname;
+    if (given !== undefined && values.preserve_hostname !== true) {
       const chosen = values.prefer_fqdn_over_hostname === true ? names.fqdn : names.hostname;
-      steps.push(scriptStep(`hostname ${chosen}`, setScript(chosen)));
+      // What the document does not say is the distribution's habit. Without a domain in it there is nothing to prefer.
+      const whole = values.prefer_fqdn_over_hostname === undefined && given === names.fqdn ? names.fqdn : chosen;
+      steps.push(scriptStep(`hostname ${chosen}`, setScript(chosen, whole)));
     }
     if (values.manage_etc_hosts !== undefined && values.manage_etc_hosts !== false) {
       if (values.manage_etc_hosts === true) {
@@ -49,10 +51,18 @@ function namesOf(values: { hostname?: string; fqdn?: string }, own: string): { h
   return { hostname: label(full), fqdn: full.includes('.') ? full : own };
 }
 
-function setScript(chosen: string): string {
-  const word = quote(chosen);
+/** In Red Hat's family, Photon OS and Azure Linux cloud-init gives a host its whole name. */
+const WHOLE = 'rhel | fedora | centos | photon | mariner | azurelinux | openEuler';
+
+function setScript(chosen: string, whole: string): string {
+  const word = '"$name"';
+  const choice = `for family in $(sed -n 's/^ID\\(_LIKE\\)\\{0,1\\}=//p' /etc/os-release 2>/dev/null | tr -d '"'); do
+  case $family in ${WHOLE}) name=${quote(whole)} ;; esac
+done
+`;
   return `set -eu
-if [ -d /run/systemd/system ] && command -v hostnamectl >/dev/null 2>&1 && hostnamectl set-hostname ${word}; then
+name=${quote(chosen)}
+${whole === chosen ? '' : choice}if [ -d /run/systemd/system ] && command -v hostnamectl >/dev/null 2>&1 && hostnamectl set-hostname ${word}; then
   exit 0
 fi
 printf '%s\\n' ${word} >/etc/hostname

@@ -56,10 +56,12 @@ export const MODULES: Module[] = [
 /** Keys that tell cloud-init how to report or to read, so that leaving them out cannot change what the host does; with the reason. */
 export const WITHOUT_EFFECT = new Map([
   ['no_ssh_fingerprints', 'no fingerprints are printed to a console'],
+  ['authkey_hash', 'no fingerprints are printed to a console'],
   ['ssh_fp_console_blacklist', 'no fingerprints are printed to a console'],
   ['ssh_key_console_blacklist', 'no keys are printed to a console'],
   ['ssh_quiet_keygen', 'no host keys are made'],
   ['ssh_publish_hostkeys', "host keys are not published; the operator reads the host's own"],
   ['allow_public_ssh_keys', 'there is no cloud that would have keys'],
+  ['migrate', 'it is about the files of cloud-init'],
   ['manual_cache_clean', 'it is about the cache of cloud-init'],
 ]);

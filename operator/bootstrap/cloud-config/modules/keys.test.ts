@@ -11,6 +11,12 @@ test.each([
   ['ssh_keys: {rsa_private: x}', 'ssh_keys (line 1): this key is not supported: the operator knows the host by its keys'],
   ['ssh_import_id: [gh:x]', 'ssh_import_id (line 1): this key is not supported: whoever answers'],
   ['ssh_authorized_keys: [1]', 'ssh_authorized_keys'],
+  ['users: [{name: a, doas: [x]}]', 'users[0].doas (line 1): this key is not supported: use write_files for /etc/doas.conf'],
+  ['users: [{snapuser: a@b}]', 'users[0].snapuser (line 1): this key is not supported: an account of a store'],
+  ['users: [{name: a, ssh_redirect_user: true}]', 'users[0].ssh_redirect_user (line 1): this key is not supported: it points to'],
+  ['write_files: [{path: /a, source: {uri: x}}]', 'write_files[0].source (line 1): this key is not supported: put the content'],
+  ['apt_proxy: x', 'apt_proxy (line 1): this key is not supported: it is an old spelling'],
+  ['grub-dpkg: {}', '(line 1): this key is not supported: use apt.debconf_selections'],
 ])('%s is refused', (yaml, message) => expect(refusalOf(yaml)).toContain(message));
 
 test('what leaves the host as it is', () =>

@@ -45,9 +45,23 @@ test.each([
     host.write('/etc/fstab', '# <fs>\nUUID=1 / ext4 defaults 0 1\n');
     for (let time = 0; time < 2; time++) expect(host.run(script(DATA), shell)).toEqual({ code: 0, output: '' });
     expect(host.read('/etc/fstab')).toBe(
-      '# <fs>\nUUID=1 / ext4 defaults 0 1\ntmpfs\t/data/a\ttmpfs\tsize=1m,comment=cloudconfig\t0\t2\nserver:/x\tnone\tnfs\tro,comment=cloudconfig\t0\t2\n',
+      '# <fs>\nUUID=1 / ext4 defaults 0 1\ntmpfs\t/data/a\ttmpfs\tsize=1m,comment=cluster-api\t0\t2\nserver:/x\tnone\tnfs\tro,comment=cluster-api\t0\t2\n',
     );
     expect([host.calls(), host.exists('/data/a')]).toEqual([['mount -a', 'mount -a'], true]);
+  });
+
+  test('lines that the cloud-init of the image wrote stay, but for those of the same device and place', () => {
+    using host = new Sandbox();
+    host.stub('mount');
+    const theirs = '/dev/vdb\t/image\text4\tdefaults,comment=cloudconfig\t0\t2\n';
+    host.write(
+      '/etc/fstab',
+      `${theirs}#comment=cloudconfig\ntmpfs /data/a tmpfs size=9m,comment=cloudconfig 0 2\ntmpfs  /data/*  tmpfs comment=cloudconfig`,
+    );
+    for (let time = 0; time < 2; time++) expect(host.run(script(DATA), shell)).toEqual({ code: 0, output: '' });
+    expect(host.read('/etc/fstab')).toBe(
+      `${theirs}#comment=cloudconfig\ntmpfs  /data/*  tmpfs comment=cloudconfig\ntmpfs\t/data/a\ttmpfs\tsize=1m,comment=cluster-api\t0\t2\nserver:/x\tnone\tnfs\tro,comment=cluster-api\t0\t2\n`,
+    );
   });
 
   test('systemd learns of it, and options fit it; a mount that fails is a failure', () => {
@@ -56,7 +70,7 @@ test.each([
     host.stub('mount', 'exit 32');
     host.write('/run/systemd/system/x', '');
     expect(host.run(script('mounts: [[a, /a]]'), shell).code).toBe(32);
-    expect(host.read('/etc/fstab')).toBe('a\t/a\tauto\tdefaults,nofail,_netdev,comment=cloudconfig\t0\t2\n');
+    expect(host.read('/etc/fstab')).toBe('a\t/a\tauto\tdefaults,nofail,_netdev,comment=cluster-api\t0\t2\n');
     host.stub('mount');
     expect(host.run(script('mounts: [[a, /a]]'), shell).code).toBe(0);
     expect(host.calls().at(-1)).toBe('systemctl daemon-reload');
@@ -68,8 +82,17 @@ test.each([
     const yaml = 'swap: {filename: /var/swap, size: 2M}';
     expect(host.run(script(yaml), shell).code).toBe(0);
     expect(host.run('stat -c %s:%a /var/swap').output).toBe('2097152:600\n');
-    expect(host.read('/etc/fstab')).toBe('/var/swap\tnone\tswap\tsw,comment=cloudconfig\t0\t0\n');
+    expect(host.read('/etc/fstab')).toBe('/var/swap\tnone\tswap\tsw,comment=cluster-api\t0\t0\n');
     expect(host.calls()).toEqual(['mkswap /var/swap', 'swapon -a']);
+  });
+
+  test('a swap file on btrfs is not copied on write', () => {
+    using host = new Sandbox();
+    for (const tool of ['mkswap', 'swapon']) host.stub(tool);
+    host.stub('stat', 'echo 9123683e');
+    host.stub('chattr', 'wc -c <"$2" >>/calls');
+    expect(host.run(script('swap: {filename: /var/swap, size: 1M}'), shell).code).toBe(0);
+    expect(host.calls()).toEqual(['stat -f -c %t /var', 'chattr +C /var/swap', '0', 'mkswap /var/swap', 'swapon -a']);
   });
 
   test('as much swap as fits, but no more than is said', () => {

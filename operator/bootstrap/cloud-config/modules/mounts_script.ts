@@ -33,20 +33,20 @@ export function mountsScript(mounts: Mount[], swap: Swap | undefined): string {
 const fields = ({ device, point, type, options, frequency, pass }: Mount) =>
   `${[device, point, type].map(quote).join(' ')} ${options === undefined ? '"$default_options"' : quote(options)} ${quote(frequency)} ${quote(pass)}`;
 
-/** Lines with the comment are those of an earlier run. */
-const HEAD = `comment=comment=cloudconfig
+/** Lines with the comment are those of an earlier run. Those of the cloud-init that set up the image have another one, and stay. */
+const HEAD = `comment=comment=cluster-api
 default_options=defaults,nobootwait
 if [ -d /run/systemd/system ]; then
   default_options=defaults,nofail,_netdev
 fi
-others=$(grep -v "$comment" /etc/fstab 2>/dev/null || :)
 added=
 swaps=no
 new_points=no
 tab=$(printf '\\t')
-add() { # DEVICE POINT TYPE OPTIONS FREQUENCY PASS
-  added=$added$1$tab$2$tab$3$tab$4,$comment$tab$5$tab$6'
+line_break='
 '
+add() { # DEVICE POINT TYPE OPTIONS FREQUENCY PASS
+  added=$added$1$tab$2$tab$3$tab$4,$comment$tab$5$tab$6$line_break
   case $3 in swap) swaps=yes ;; esac
   case $2 in
   /*)
@@ -83,8 +83,26 @@ const DEVICE = `add_mount() { # NAME POINT TYPE OPTIONS FREQUENCY PASS
 const TAIL = `if [ -z "$added" ]; then
   exit 0
 fi
-printf '%s\\n' "\${others:+$others
-}\${added%?}" >/etc/fstab
+others() { # on standard input, without what this run writes anew
+  while IFS= read -r entry || [ -n "$entry" ]; do
+    case $entry in
+    *"$comment"*) continue ;;
+    *comment=cloudconfig*)
+      set -f
+      # shellcheck disable=SC2086 # fields
+      set -- $entry
+      set +f
+      case $line_break$added in *"$line_break$1$tab\${2-}$tab"*) continue ;; esac
+      ;;
+    esac
+    printf '%s\\n' "$entry"
+  done
+}
+kept=
+if [ -e /etc/fstab ]; then
+  kept=$(others </etc/fstab)
+fi
+printf '%s\\n' "\${kept:+$kept$line_break}\${added%?}" >/etc/fstab
 if [ "$swaps" = yes ]; then
   swapon -a
 fi
@@ -104,6 +122,11 @@ if ! grep -q "^$swap_file " /proc/swaps; then
   ${bytes.replaceAll('\n', '\n  ')}
   megabytes=$((bytes / 1048576))
   if [ "$megabytes" -gt 0 ]; then
+    # A file that btrfs copies on write can't be swapped to; the attribute is for an empty one.
+    if [ "$(stat -f -c %t "\${swap_folder:-/}")" = 9123683e ]; then
+      : >"$swap_file"
+      chattr +C "$swap_file"
+    fi
     fallocate -l "\${megabytes}M" "$swap_file" 2>/dev/null || dd if=/dev/zero of="$swap_file" bs=1M count="$megabytes"
     chmod 0600 "$swap_file"
     mkswap "$swap_file"

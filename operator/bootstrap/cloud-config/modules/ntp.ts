@@ -51,7 +51,7 @@ function ntpScript(clients: Client[], servers: string[], pools: string[]): strin
   const configure: Record<Client, string> = {
     chrony: `replace_servers /etc/chrony/chrony.conf /etc/chrony.conf`,
     'systemd-timesyncd': `mkdir -p /etc/systemd/timesyncd.conf.d
-printf '[Time]\nNTP=%s\n' ${quote([...servers, ...pools].join(' '))} >/etc/systemd/timesyncd.conf.d/90-cluster-api.conf`,
+printf '[Time]\\nNTP=%s\\n' ${quote([...servers, ...pools].join(' '))} >/etc/systemd/timesyncd.conf.d/90-cluster-api.conf`,
     ntp: `replace_servers /etc/ntpsec/ntp.conf /etc/ntp.conf`,
   };
   const branches = clients.map((name, index) => {

@@ -1,6 +1,7 @@
-/** Keys of cloud-init that are not carried out, each with the reason that a person is told; most of them are about cloud-init itself or a cloud. */
+/** Keys of cloud-init that are not carried out, wherever they stand or (`users.doas`) below another one, each with the reason that a person is told; most of them are about cloud-init itself or a cloud. */
 const CLOUD = 'it is about the services of a cloud, and a host here has none';
 const ITSELF = 'it configures cloud-init itself, which does not run here';
+const OLD = 'it is an old spelling of a setting of apt; use the key apt';
 const MANAGER = 'it installs an agent of a configuration manager; use packages, write_files and runcmd';
 
 export const REFUSED = new Map<string, string>([
@@ -9,6 +10,9 @@ export const REFUSED = new Map<string, string>([
     'the operator follows the run itself, and a host that posts its keys and names to an address would tell them to strangers',
   ],
   ['ssh_import_id', 'whoever answers for that account on the internet would enter the host; put the keys into ssh_authorized_keys'],
+  ['users.ssh_redirect_user', 'it points to the default user of an image and takes the keys of a cloud; use ssh_authorized_keys'],
+  ['users.snapuser', 'an account of a store on the internet would enter the host; use name and ssh_authorized_keys'],
+  ['users.doas', 'use write_files for /etc/doas.conf'],
   ['ssh_keys', 'the operator knows the host by its keys; give the host new ones before it is entered, and name them in hostKeys'],
   ['ssh_genkeytypes', 'the operator knows the host by its keys, which stay as they are'],
   ['disable_root_opts', 'root may be what the operator enters as'],
@@ -22,6 +26,28 @@ export const REFUSED = new Map<string, string>([
   ['keyboard', 'nobody types on a host here; use runcmd'],
   ['random_seed', 'a host that is running has its randomness already'],
   ['grub_dpkg', 'use apt.debconf_selections'],
+  ['grub-dpkg', 'use apt.debconf_selections'],
+  ['apt_pipelining', 'use apt.conf'],
+  ['apt.generate_mirrorlists', 'the lists come from the services of a cloud; use primary and sources_list'],
+  ['apt.add_apt_repo_match', 'a source that looks like `ppa:name` goes to add-apt-repository, any other into a file'],
+  ['apt.search', 'whichever of the mirrors answers first would be taken; put the address of one into uri'],
+  ['apt.search_dns', 'whichever of the mirrors answers first would be taken; put the address of one into uri'],
+  ...[
+    'apt_sources',
+    'apt_mirror',
+    'apt_mirror_search',
+    'apt_mirror_search_dns',
+    'apt_proxy',
+    'apt_http_proxy',
+    'apt_ftp_proxy',
+    'apt_https_proxy',
+    'apt_preserve_sources_list',
+    'apt_custom_sources_list',
+  ].map((key): [string, string] => [key, OLD]),
+  ['ntp.peers', 'use servers and pools, or write_files for the configuration of the client'],
+  ['ntp.allow', 'a host here asks for the time and does not serve it; use write_files for the configuration of the client'],
+  ['ntp.config', 'use write_files for the configuration of the client'],
+  ['write_files.source', 'put the content into the document, or fetch it with runcmd'],
   ['zypper', 'use write_files for files in /etc/zypp, and packages'],
   ['apk_repos', 'use write_files for /etc/apk/repositories, and packages'],
   ['ubuntu_advantage', 'use runcmd'],

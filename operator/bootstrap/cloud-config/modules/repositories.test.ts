@@ -16,6 +16,12 @@ test.each(['apt:', 'apt: {preserve_sources_list: true, sources_list: x}', 'yum_r
 test.each([
   ['apt: {preserve_sources_list: false}', 'apt.preserve_sources_list (line 1): false needs sources_list'],
   ['apt: {disable_suites: [updates]}', 'apt.disable_suites (line 1): needs sources_list'],
+  ['apt: {primary: [{arches: [default], uri: "http://a", key: k}]}', 'apt.primary (line 1): needs sources_list'],
+  ['apt: {security: [{arches: [default], uri: "http://a"}]}', 'apt.security (line 1): needs sources_list'],
+  ['apt: {primary: [{arches: ["*"], uri: "http://a"}], sources_list: x}', 'apt.primary[0].arches[0] (line 1): is not the name of an arch'],
+  ['apt: {sources_list: "Types: deb\\nURIs: x\\n"}', 'apt.sources_list (line 1): is in the format of files *.sources'],
+  ['apt: {sources_list: "deb [signed-by=$KEY_FILE] x"}', 'apt.sources_list (line 1): names $KEY_FILE'],
+  ["apt: {sources: {a: {source: 'deb [signed-by=$KEY_FILE] x'}}}", 'apt.sources.a.source (line 1): names $KEY_FILE, and has no key'],
   ['apt: {sources: {a: {keyid: 1234}}}', 'apt.sources.a.keyid (line 1): fetches a key from a key server'],
   ['apt: {primary: [{arches: [default], search: [x]}]}', 'apt.primary[0]'],
   ['apt: {proxy: "x\\"; y"}', 'apt.proxy (line 1): is not an address'],
@@ -43,6 +49,7 @@ test.each([
 
   test('sources with names of the host, keys, PPAs; the same file twice', () => {
     using host = applied(`apt:
+  preserve_sources_list: true
   primary: [{arches: [amd64], uri: "http://a"}, {arches: [arm64, default], uri: "http://m/d"}]
   sources:
     one: {source: "deb $MIRROR $RELEASE main", key: armoured, filename: x}

@@ -17,13 +17,13 @@ test('of both spellings the newer counts, and it is told', () =>
   test('Debian: a bundle, named once after those that are there', () => {
     using host = new Sandbox();
     host.stub('update-ca-certificates');
-    host.write('/etc/ca-certificates.conf', '# list\nmozilla/a.crt\n\n');
-    const bundle = 'usr/share/ca-certificates/cloud-init-ca-certs.crt';
+    host.write('/etc/ca-certificates.conf', '# list\nmozilla/a.crt\ncloud-init-ca-certs.crt\n\n');
+    const bundle = 'usr/share/ca-certificates/cluster-api-ca-certs.crt';
     // The sandbox's /usr is read-only: it stands in a folder of the test.
     const moved = script(TRUSTED).replaceAll('/usr/share/ca-certificates', '/root/usr/share/ca-certificates');
     for (let time = 0; time < 2; time++) expect(host.run(moved, shell)).toEqual({ code: 0, output: '' });
     expect(host.read(`/root/${bundle}`)).toBe(`${PEM}\n${PEM}`);
-    expect(host.read('/etc/ca-certificates.conf')).toBe('# list\nmozilla/a.crt\ncloud-init-ca-certs.crt\n');
+    expect(host.read('/etc/ca-certificates.conf')).toBe('# list\nmozilla/a.crt\ncloud-init-ca-certs.crt\ncluster-api-ca-certs.crt\n');
     expect(host.calls()).toEqual(['update-ca-certificates ', 'update-ca-certificates']);
   });
 
@@ -32,7 +32,7 @@ test('of both spellings the newer counts, and it is told', () =>
     host.stub('update-ca-trust');
     const moved = script(TRUSTED).replaceAll('/usr/share/pki', '/root').replaceAll('update-ca-certificates', 'no-such-tool');
     expect(host.run(`mkdir -p /root/ca-trust-source/anchors\n${moved}`, shell)).toEqual({ code: 0, output: '' });
-    expect(host.read('/root/ca-trust-source/anchors/cloud-init-ca-certs.crt')).toBe(`${PEM}\n${PEM}`);
+    expect(host.read('/root/ca-trust-source/anchors/cluster-api-ca-certs.crt')).toBe(`${PEM}\n${PEM}`);
   });
 
   test('without the defaults', () => {

@@ -122,7 +122,7 @@ users:
     apply(host, yaml, shell);
     apply(host, yaml, shell);
     expect(host.read('/etc/sudoers')).toBe('root ALL=(ALL) ALL\n\n#includedir /etc/sudoers.d\n');
-    expect(host.read('/etc/sudoers.d/90-cluster-api-a_b')).toBe('# User rules for a.b\na.b ALL=(ALL) NOPASSWD:ALL\n');
+    expect(host.read('/etc/sudoers.d/90-cluster-api-a+b')).toBe('# User rules for a.b\na.b ALL=(ALL) NOPASSWD:ALL\n');
     expect(apply(host, 'users: [{name: c, sudo: broken}]', shell)).toContain('exit 1');
     expect(host.exists('/etc/sudoers.d/90-cluster-api-c')).toBe(false);
   });
@@ -146,6 +146,12 @@ const hasShellcheck = spawnSync('shellcheck', ['--version']).status === 0;
   for (const { script } of commandsOf(ALL)) {
     expect(spawnSync('shellcheck', ['--shell=sh', '--exclude=SC2016', '-'], { input: script, encoding: 'utf8' }).stdout).toBe('');
   }
+});
+
+test('each user has another file for sudo', () => {
+  const files = filesOf(`users: [${['a.b', 'a_b', 'a_', 'a$', 'a-b'].map((name) => `{name: ${name}, sudo: ALL}`).join(', ')}]`);
+  expect(new Set(files.map(({ path }) => path)).size).toBe(5);
+  for (const { path } of files) expect(path).toMatch(/^\/etc\/sudoers\.d\/90-cluster-api-[^.~]+$/);
 });
 
 test('golden: useradd', () => {

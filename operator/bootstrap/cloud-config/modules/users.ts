@@ -106,8 +106,8 @@ function stepsFor(one: User, name: string, index: number, { note }: Context): St
   const steps: Step[] = [{ kind: 'command', name, script: userScript(one), interpreter: ['/bin/sh'] }];
   const rules = one.sudo ?? [];
   if (rules.length === 0) return steps;
-  // A file of its own for each user; sudo passes over files with a dot in their name.
-  const file = `/etc/sudoers.d/90-cluster-api-${one.name.replaceAll(/[.$]/g, '_')}`;
+  // A file of its own for each user; sudo passes over files with a dot in their name. No name has what stands for it.
+  const file = `/etc/sudoers.d/90-cluster-api-${one.name.replaceAll('.', '+').replaceAll('$', '=')}`;
   const content = [`# User rules for ${one.name}`, ...rules.map((text) => `${one.name} ${text}`), ''].join('\n');
   return [
     ...steps,

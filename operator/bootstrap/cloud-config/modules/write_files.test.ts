@@ -73,6 +73,11 @@ test.each([
   ['owner: ""', undefined],
 ])('%s', (fields, owner) => expect(entry(fields)?.owner).toBe(owner));
 
+test.each(['owner: ""', 'owner:', 'owner: ":none"'])('of a file that is there, %s changes no owner', (fields) =>
+  expect(entry(fields)?.keep).toEqual({ mode: false, owner: true }),
+);
+test('without the key it does', () => expect(entry('append: true')?.keep).toBeUndefined());
+
 test.each([
   ['/a/../b', '/b'],
   ['relative', '/relative'],

@@ -37,6 +37,9 @@ const permissions = z
 
 const path = line.refine((value) => posix.resolve('/', value) !== '/', 'is not the path of a file');
 
+/** An owner that is given and names nobody: a file that is there stays whose it is. Without the key it becomes root's. */
+const NOBODY = '';
+
 const owner = line.nullable().transform((value, context) => {
   const [user, group] = (value ?? '').split(/:(.*)/s, 2).map((name) => name.trim());
   const named = (name: string | undefined) => (name === undefined || ['', '-1', 'none'].includes(name.toLowerCase()) ? undefined : name);
@@ -47,7 +50,7 @@ const owner = line.nullable().transform((value, context) => {
       return z.NEVER;
     }
   }
-  if (pair.user === undefined && pair.group === undefined) return undefined;
+  if (pair.user === undefined && pair.group === undefined) return NOBODY;
   return pair.group === undefined ? pair.user : `${pair.user ?? ''}:${pair.group}`;
 });
 
@@ -105,7 +108,7 @@ function step(item: Entry): FileStep {
     path: absolute,
     content: item.content,
     mode: item.permissions?.mode ?? DEFAULT_MODE,
-    ...(item.owner === undefined ? {} : { owner: item.owner }),
+    ...(item.owner === undefined ? {} : item.owner === NOBODY ? { keep: { mode: false, owner: true } } : { owner: item.owner }),
     append: item.append ?? false,
   };
 }

@@ -79,7 +79,7 @@ export function linkScript(
         ]),
     'parent=${path%/*}',
     'mkdir -p "${parent:-/}"',
-    `ln ${hard ? '' : '-s '}"$target" "$path"`,
+    `ln ${hard ? '' : '-s '}-- "$target" "$path"`,
     ...(hard || owner === '' ? [] : [`chown -h ${quote(owner)} "$path"`]),
     ...(hard ? [] : [RELABEL.replace('-R ', '')]),
   ];

@@ -148,6 +148,8 @@ describe('files', () => {
       output: '/tmp/x/l exists and is another link or file, and overwrite is not true\n',
     });
     expect(run(host, text({ target: 'other', overwrite: true }), '/tmp/x/l')).toEqual(ok);
+    expect(run(host, text({ path: '/tmp/o', target: '-f' }), '/tmp/o')).toEqual(ok);
+    expect(readlinkSync(join(host.root, 'tmp/o'))).toBe('-f');
     host.write('/tmp/f', '1');
     const hard = text({ path: '/tmp/h', target: '/tmp/f', hard: true });
     expect(run(host, hard, '/tmp/h')).toEqual(ok);
