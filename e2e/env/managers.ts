@@ -80,7 +80,7 @@ async function setUp(run: Run, name: ManagerName, { controlPlane }: Access, prog
         `--health-addr=127.0.0.1:${healthPort}`,
         `--diagnostics-address=127.0.0.1:${diagnosticsPort}`,
         '--insecure-diagnostics',
-        '--feature-gates=ClusterTopology=true',
+        '--feature-gates=ClusterTopology=true,KubeadmBootstrapFormatIgnition=true',
       ],
       log: join(controlPlane.folder, `${name}.log`),
     });

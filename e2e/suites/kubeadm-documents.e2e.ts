@@ -39,8 +39,8 @@ const extras = (format: Format) => ({
   files: [
     standIn,
     { path: '/etc/e2e/extra.conf', owner: 'root:adm', permissions: '0640', content: 'a: 1\n# ${HOME} "quoted" \\ 日本\n' },
-    { path: '/etc/e2e/packed', encoding: 'base64', content: Buffer.from('from base64\n').toString('base64') },
-    { path: standIn.path, append: true, content: '# appended\n' },
+    { path: '/etc/e2e/packed', permissions: '0600', encoding: 'base64', content: Buffer.from('from base64\n').toString('base64') },
+    { path: '/etc/motd', append: true, content: 'appended\n' },
   ].filter((file) => format === 'cloud-config' || !('append' in file)),
   users: [
     {
@@ -49,7 +49,8 @@ const extras = (format: Format) => ({
       groups: 'users, adm',
       sudo: 'ALL=(ALL) NOPASSWD:ALL',
       shell: '/bin/sh',
-      lockPassword: false,
+      // In Ignition's form that replaces all of sshd's configuration.
+      ...(format === 'cloud-config' && { lockPassword: false }),
       passwd: '$6$salt$hash',
       sshAuthorizedKeys: ['ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMYDbOLahOWSzLEj2H7ISgjepCyME/Mowd7Rl2B0j3ch operations'],
     },
@@ -61,14 +62,22 @@ const extras = (format: Format) => ({
 });
 
 /** No test has such disks: the plan alone is held against the document. */
-const disks = {
-  diskSetup: {
-    partitions: [{ device: '/dev/vdb', layout: true, overwrite: false, tableType: 'gpt' }],
-    filesystems: [
-      { device: '/dev/vdb', filesystem: 'ext4', label: 'etcd_disk', partition: 'auto', extraOpts: ['-F', '-E', 'lazy_itable_init=1'] },
-    ],
-  },
-  mounts: [['LABEL=etcd_disk', '/var/lib/etcd']],
+const disks = (format: Format) => {
+  const inCloudConfig = format === 'cloud-config';
+  const filesystem = {
+    device: '/dev/vdb',
+    filesystem: 'ext4',
+    label: 'etcd_disk',
+    overwrite: false,
+    extraOpts: ['-F', '-E', 'lazy_itable_init=1'],
+  };
+  return {
+    diskSetup: {
+      partitions: [{ device: '/dev/vdb', layout: true, overwrite: false, ...(inCloudConfig && { tableType: 'gpt' }) }],
+      filesystems: [{ ...filesystem, ...(inCloudConfig && { partition: 'auto' }) }],
+    },
+    mounts: [[inCloudConfig ? 'LABEL=etcd_disk' : 'etcd_disk', '/var/lib/etcd']],
+  };
 };
 
 const certificates = (cluster: string): Manifest[] =>
@@ -130,7 +139,7 @@ async function documentsOf(format: Format): Promise<Record<string, string>> {
   await client.applyAll([
     ...machine(made('join'), cluster, { ...join, joinConfiguration: { ...join.joinConfiguration, controlPlane: {} }, ...add }, label),
     ...machine(made('worker'), cluster, { ...join, ...add }),
-    ...machine(made('disks'), cluster, { ...join, ...add, ...disks }),
+    ...machine(made('disks'), cluster, { ...join, ...add, ...disks(format) }),
   ]);
   const file = (name: string) => `${format}/${name}.${FORMATS[format]}`;
   return {
