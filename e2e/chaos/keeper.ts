@@ -57,6 +57,7 @@ export class Keeper {
       }
       for (const name of there) known.add(name);
       for (const { metadata } of all) this.#unseen.delete(metadata.name);
+      await this.#forgetUnseen();
       const live = all.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
       const kept = new Set([...live.map(({ metadata }) => metadata.labels?.[PLACE]), ...this.#unseen.values()]);
       for (const place of places) {
@@ -66,6 +67,16 @@ export class Keeper {
         this.#unseen.set(name, place.name);
         await client.applyAll(this.#workload.explicit(place, name));
       }
+    }
+  }
+
+  /** One that was deleted while no watch could be had is never shown. */
+  async #forgetUnseen(): Promise<void> {
+    const { client, objects } = this.#world;
+    for (const name of this.#unseen.keys()) {
+      if ((await client.find(objects.clusterRef('Machine', name))) !== undefined) continue;
+      await client.delete(objects.ref('RemoteMachine', name));
+      this.#unseen.delete(name);
     }
   }
 
