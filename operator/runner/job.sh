@@ -268,7 +268,7 @@ write() { # MODE OWNER APPEND PATH
   parent=${target%/*}/
   [ -d "$parent" ] || (umask 022 && mkdir -p "$parent") || return
   if [ -d "$target" ]; then printf '%s is a directory\n' "$target" && return 1; fi
-  if [ -e "$target" ] && [ ! -f "$target" ]; then cat "$DATA/$number" >"$target" && return; fi
+  if [ -e "$target" ] && [ ! -f "$target" ]; then content >"$target" && return; fi
   note_beside "$number" || return # links may have changed since the start
   old=/dev/null owner=0:0 mode=${1#-} owned=${2#-} whole=$beside
   if [ -e "$target" ]; then
@@ -289,6 +289,16 @@ write() { # MODE OWNER APPEND PATH
   fi
 }
 
+content() { # a text without a process, unless it fails, which cat says why
+  if [ ! -e "$DATA/$number.text" ]; then
+    cat "$DATA/$number"
+    return
+  fi
+  # shellcheck disable=SC1090
+  . "$DATA/$number.text"
+  printf '%s' "$text" 2>/dev/null || { printf '%s' "$text" 2>/dev/null | cat; return 1; }
+}
+
 mounted() { # whether target is a mount of its own, as /etc/hosts in a container: nothing can be renamed over it
   while read -r _ point _; do
     [ "$point" != "$target" ] || return 0
@@ -298,12 +308,12 @@ mounted() { # whether target is a mount of its own, as /etc/hosts in a container
 
 fill_whole() {
   if [ "$whole" = "$target" ]; then
-    if [ "$old" = "$target" ]; then cat "$DATA/$number" >>"$target"; else cat "$DATA/$number" >"$target"; fi
+    if [ "$old" = "$target" ]; then content >>"$target"; else content >"$target"; fi
     return
   fi
   # -C: never through something that waits under this name
   set -C
-  cat "$old" "$DATA/$number" >"$whole"
+  { { [ "$old" = /dev/null ] || cat "$old"; } && content; } >"$whole"
   code=$?
   set +C
   return "$code"

@@ -58,7 +58,7 @@ session
 step 000003 script cw== python3 '-u x'
 `);
   expect(uploads.slice(1).map(({ name, content }) => [name, Buffer.from(content).toString()])).toEqual([
-    ['000001', 'x'],
+    ['000001.text', 'text=x\n'],
     ['000002', 'echo 1\n'],
     ['000003', 'print()'],
   ]);

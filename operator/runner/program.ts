@@ -71,9 +71,14 @@ function uploadFunction(uploads: readonly Upload[]): string[] {
   return ['upload() {\n', ...uploads.flatMap(putting), '}\n'];
 }
 
+/** Whether a shell can hold it. */
+export function isWord(content: Uint8Array): boolean {
+  return content.length <= MAX_WORD && isUtf8(content) && !content.includes(0);
+}
+
 /** What is a text goes as it is, which takes no process on the host. */
 function putting({ name, content }: Upload): string[] {
-  if (content.length <= MAX_WORD && isUtf8(content) && !content.includes(0)) {
+  if (isWord(content)) {
     return [`put_text ${quote(name)} ${quote(Buffer.from(content).toString())} || return\n`];
   }
   return [`put ${quote(name)} <<'END.' || return\n`, base64Lines(content), 'END.\n'];
