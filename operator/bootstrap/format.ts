@@ -14,7 +14,7 @@ const UNSUPPORTED = new Map([
  * The text of bootstrap data.
  * @throws BootstrapDataError BootstrapDataEmpty, BootstrapDataBinary, BootstrapDataTooLarge, BootstrapFormatUnsupported
  */
-export function readText({ format = '', value }: BootstrapData): string {
+export function readText({ format = '', value }: BootstrapData, budget: Budget): string {
   const name = format.trim().toLowerCase().replace(/-xml$/, '');
   const unsupported = UNSUPPORTED.get(name);
   if (unsupported !== undefined) throw formatUnsupported(unsupported);
@@ -22,7 +22,6 @@ export function readText({ format = '', value }: BootstrapData): string {
     throw formatUnsupported('the key format of the bootstrap Secret names an unknown format; cloud-config and ignition are understood');
   }
   if (value.length === 0) throw new BootstrapDataError('BootstrapDataEmpty', 'the bootstrap data is empty');
-  const budget = new Budget();
   const text = decode(isGzip(value) ? budget.decompress(value) : budget.take(value));
   if (text.trim() === '') throw new BootstrapDataError('BootstrapDataEmpty', 'the bootstrap data holds nothing but white space');
   return text;
@@ -43,13 +42,19 @@ export function isIgnition({ format = '' }: BootstrapData, text: string): boolea
 
 export const isGzip = (value: Uint8Array): boolean => value[0] === 0x1f && value[1] === 0x8b;
 
-/** What may still be decompressed, of a document and its parts together. */
+/** What may still be decompressed, of all that one Secret holds: the document, its parts, documents in it, and contents of files. */
 export class Budget {
   #left = MAX_DOCUMENT_BYTES;
 
+  /** Whether that much was left, which is then taken. */
+  spend(bytes: number): boolean {
+    if (bytes > this.#left) return false;
+    this.#left -= bytes;
+    return true;
+  }
+
   take(bytes: Uint8Array): Uint8Array {
-    if (bytes.length > this.#left) throw tooLarge();
-    this.#left -= bytes.length;
+    if (!this.spend(bytes.length)) throw tooLarge();
     return bytes;
   }
 

@@ -119,6 +119,34 @@ describe('documents of bootstrap providers', () => {
   });
 });
 
+describe('what is decompressed counts together', () => {
+  const MiB = 1 << 20;
+  const spaces = (size: number, text = '') => gzipSync(Buffer.concat([Buffer.from(text), Buffer.alloc(size, 0x20)]));
+  const file = (size: number) => `{path: /x, encoding: gz+b64, content: ${spaces(size).toString('base64')}}`;
+  const url = (size: number, text?: string) => ({ source: `data:;base64,${spaces(size, text).toString('base64')}`, compression: 'gzip' });
+  const ignition = (config: object, files: object[] = []) =>
+    JSON.stringify({
+      ignition: { version: '3.4.0', config },
+      storage: { files: files.map((contents, index) => ({ path: `/f${index}`, contents })) },
+    });
+  const inner = (size: number) => url(size, ignition({}));
+  const mime = (size: number) =>
+    `Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: application/gzip\nContent-Transfer-Encoding: base64\n\n${spaces(size, `#cloud-config\nwrite_files: [${file(3 * MiB)}]\n`).toString('base64')}\n--b--\n`;
+
+  test.each<[string, (half: number) => string | Buffer]>([
+    ['a document and its files', (half) => spaces(half, `#cloud-config\nwrite_files: [${file(half)}]\n`)],
+    ['the files', (half) => `#cloud-config\nwrite_files: [${file(half)}, ${file(half)}]\n`],
+    ['a part and its file', (half) => mime(2 * half - 3 * MiB)],
+    ['Ignition documents in one', (half) => ignition({ merge: [inner(half), { ...inner(half), verification: {} }] })],
+    ['an Ignition document and a file', (half) => ignition({ merge: [inner(half)] }, [url(half)])],
+    ['files of Ignition', (half) => ignition({}, [url(half), url(half)])],
+  ])('%s', (_, data) => {
+    const plan = (half: number) => planBootstrap({ value: Buffer.from(data(half)) }, { hostname: 'h', instanceID: 'i' });
+    expect(plan(3 * MiB).steps).toBeDefined();
+    expect(() => plan(5 * MiB)).toThrow(expect.objectContaining({ reason: 'BootstrapDataTooLarge' }) as Error);
+  });
+});
+
 test('of very many findings some of every kind are told, and how many there are', () => {
   const twice = Array.from({ length: 40 }, (_, index) => `k${index}: /dev/a\n    k${index}: /dev/b\n    `).join('');
   const text = `#cloud-config\nwrite_files:\n  - path: /a\n    permissions: 420\nca_certs: {}\nca-certs: {}\nbootcmd: [ls]\ndevice_aliases:\n    ${twice}\n`;

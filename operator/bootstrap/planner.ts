@@ -2,7 +2,7 @@ import { invalid, parseYaml } from './cloud-config/parse.ts';
 import { mergeDocuments, type Mergeable } from './cloud-config/merge.ts';
 import { planCloudConfig } from './cloud-config/planner.ts';
 import type { Located } from './cloud-config/located.ts';
-import { isIgnition, readText } from './format.ts';
+import { Budget, isIgnition, readText } from './format.ts';
 import { planIgnition } from './ignition/planner.ts';
 import { naming, type Part, partsOf } from './parts/parts.ts';
 import { beside, findingsOf, planBoothook } from './parts/scripts.ts';
@@ -17,8 +17,11 @@ import { BootstrapDataError, type BootstrapData, type Finding, type InstanceData
  */
 export function planBootstrap(data: BootstrapData, instance: InstanceData): Plan {
   try {
-    const text = readText(data);
-    const { steps, findings } = isIgnition(data, text) ? planIgnition(text) : plan(partsOf(text, instance), instance);
+    const budget = new Budget();
+    const text = readText(data, budget);
+    const { steps, findings } = isIgnition(data, text)
+      ? planIgnition(text, budget)
+      : plan(partsOf(text, instance, budget), instance, budget);
     return { steps, expectsSentinel: steps.some(mentionsSentinel), findings: told(findings) };
   } catch (cause) {
     if (cause instanceof BootstrapDataError) throw cause;
@@ -28,13 +31,13 @@ export function planBootstrap(data: BootstrapData, instance: InstanceData): Plan
   }
 }
 
-function plan(parts: Part[], instance: InstanceData): { steps: Step[]; findings: Finding[] } {
+function plan(parts: Part[], instance: InstanceData, budget: Budget): { steps: Step[]; findings: Finding[] } {
   const boothooks = parts.filter(({ kind }) => kind === 'boothook').map((part) => planBoothook(part, instance));
   const { document, findings } = merged(parts.filter(({ kind }) => kind === 'cloud-config'));
   if (document === undefined && parts.every(({ kind }) => kind === 'cloud-config')) {
     throw new BootstrapDataError('BootstrapDataEmpty', 'the cloud-config document holds no key');
   }
-  const planned = planCloudConfig(document, instance, (runcmd) => beside(runcmd, parts));
+  const planned = planCloudConfig(document, instance, (runcmd) => beside(runcmd, parts), budget);
   return {
     steps: [...boothooks, ...planned.steps],
     findings: [...parts.flatMap((part) => part.findings), ...findingsOf(parts, planned.steps), ...findings, ...planned.findings],

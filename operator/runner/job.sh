@@ -133,6 +133,7 @@ head() { [ "$script" = no ] || printf 'set -e\n'; }
 session() {
   [ "$way" = compose ] || return 0
   settle
+  before=
   part=$((part + 1))
   exec >"$DATA/session.$part"
   head
@@ -141,13 +142,16 @@ session() {
 step() { "step_$way" "$@"; } # N KIND NAME ARGUMENTS
 
 steps_as() {
-  way=$1 group='' part=0
+  way=$1 group='' part=0 before='' going=no
   # shellcheck disable=SC1091
   . "$DATA/steps"
 }
 
-# For what follows in the shell that the fragments share; nothing of it relies on what they may have changed.
+# For what follows in the shell that the fragments share; nothing of it relies on what they may have changed. Files that follow each
+# other are written by one process.
 step_compose() {
+  if [ "$2$before" = filefile ]; then return 0; fi
+  before=$2
   case $2 in
     shell)
       group=${group:-$1}
@@ -183,13 +187,27 @@ step_remember() { # files that the run will have brought, and those that it writ
 }
 
 note_beside() { # N: sets beside to the file that becomes target once it is whole
-  beside=${target%/*}/.$UNIT.$run.$1
-  [ "$(cat "$room/created/$1.beside" 2>/dev/null)" = "$beside" ] || printf '%s' "$beside" >"$room/created/$1.beside"
+  beside=${target%/*}/.$UNIT.$run.$1 noted=
+  { IFS= read -r noted <"$room/created/$1.beside"; } 2>/dev/null
+  [ "$noted" = "$beside" ] || printf '%s' "$beside" >"$room/created/$1.beside"
 }
 
+# What is done for every file starts no process where it can do without: a document may have hundreds.
 resolve() { # PATH: sets target to the file that it names, through symbolic links
+  case $1/ in
+    [!/]* | *//* | */./* | */../*) ;;
+    *) if direct "$1"; then target=$1 && return; fi ;;
+  esac
   target=$(readlink -f "$1" 2>/dev/null && printf x) || { target=$1 && return; }
   target=${target%?x}
+}
+
+direct() { # PATH: whether no link leads there
+  above=$1
+  while [ -n "$above" ]; do
+    [ ! -L "$above" ] || return 1
+    above=${above%/*}
+  done
 }
 
 job_step() { # RUN JOB N
@@ -199,25 +217,34 @@ job_step() { # RUN JOB N
 }
 
 step_perform() {
-  [ "$1" = "$wanted" ] || return 0
+  if [ "$going" = yes ] && [ "$2" != file ]; then exit 0; fi
+  [ "$going" = yes ] || [ "$1" = "$wanted" ] || return 0
   number=$1 kind=$2 name=$3
   shift 3
-  enter
+  [ "$going" = yes ] || current
+  mark
   case $kind in
     shell) exit 0 ;;
-    file) write "$@" ;;
+    file) write "$@" && going=yes && return ;;
     forget) forget ;;
     power) ask_power "$@" ;;
     *) own_process "$@" ;;
   esac
   code=$?
+  [ "$going" = no ] || current
   if [ "$kind" = tolerated ] && [ "$code" != 0 ]; then printf 'exit code %s, going on\n' "$code"; fi
   exit "$code"
 }
 
-enter() {
-  text "$room/$job/current.new" "$kind $name" && mv -f "$room/$job/current.new" "$room/$job/current"
-  printf '\036%s command %s %s\n' "$run" "$(date +%s)" "$name" >>"$room/$job/output"
+enter() { current && mark; }
+
+current() { text "$room/$job/current.new" "$kind $name" && mv -f "$room/$job/current.new" "$room/$job/current"; }
+
+mark() {
+  # One look at the clock, which the uptime carries on.
+  read -r up _ </proc/uptime
+  [ -n "${clock-}" ] || clock=$(($(date +%s) - ${up%%.*}))
+  printf '\036%s command %s %s\n' "$run" "$((clock + ${up%%.*}))" "$name" >>"$room/$job/output"
 }
 
 own_process() { # INTERPRETER...
@@ -241,9 +268,9 @@ write() { # MODE OWNER APPEND PATH
   parent=${target%/*}/
   [ -d "$parent" ] || (umask 022 && mkdir -p "$parent") || return
   if [ -d "$target" ]; then printf '%s is a directory\n' "$target" && return 1; fi
-  if [ -e "$target" ] && [ ! -f "$target" ]; then cat "$DATA/$number" >"$target" && return; fi
+  if [ -e "$target" ] && [ ! -f "$target" ]; then content >"$target" && return; fi
   note_beside "$number" || return # links may have changed since the start
-  old=/dev/null owner=0:0 mode=${1#-} owned=${2#-}
+  old=/dev/null owner=0:0 mode=${1#-} owned=${2#-} whole=$beside
   if [ -e "$target" ]; then
     if [ "$3" = yes ]; then old=$target; fi
     case $1 in -*) mode=$(stat -c %a "$target") || return ;; esac
@@ -251,14 +278,55 @@ write() { # MODE OWNER APPEND PATH
     # shellcheck disable=SC2046 # fields, of which the ninth and tenth are owner and group
     set -- "$@" - - $(set -f && ls -ldn "$target")
     owner=$9:${10}
+    if mounted; then whole=$target; fi
   fi
-  # -C: never through something that waits under this name
-  if (set -C && cat "$old" "$DATA/$number" >"$beside") && chown "$owner" "$beside" && { [ -z "$owned" ] || chown "$owned" "$beside"; } && chmod "$mode" "$beside" && mv -f "$beside" "$target"; then
+  case $owned in 0:0 | root:root) owner=0:0 owned='' ;; esac
+  if fill_whole && { [ "$owner" = 0:0 ] && of_root "$whole" || chown "$owner" "$whole"; } && { [ -z "$owned" ] || chown "$owned" "$whole"; } && chmod "$mode" "$whole" && { [ "$whole" = "$target" ] || mv -f "$whole" "$target"; }; then
     [ ! -e /sys/fs/selinux/enforce ] || restorecon "$target" || :
   else
     rm -f "$beside"
     return 1
   fi
+}
+
+content() { # a text without a process, unless it fails, which cat says why
+  if [ ! -e "$DATA/$number.text" ]; then
+    cat "$DATA/$number"
+    return
+  fi
+  # shellcheck disable=SC1090
+  . "$DATA/$number.text"
+  printf '%s' "$text" 2>/dev/null || { printf '%s' "$text" 2>/dev/null | cat; return 1; }
+}
+
+mounted() { # whether target is a mount of its own, as /etc/hosts in a container: nothing can be renamed over it
+  while read -r _ point _; do
+    [ "$point" != "$target" ] || return 0
+  done </proc/self/mounts
+  return 1
+}
+
+fill_whole() {
+  if [ "$whole" = "$target" ]; then
+    if [ "$old" = "$target" ]; then content >>"$target"; else content >"$target"; fi
+    return
+  fi
+  # -C: never through something that waits under this name
+  set -C
+  { { [ "$old" = /dev/null ] || cat "$old"; } && content; } >"$whole"
+  code=$?
+  set +C
+  return "$code"
+}
+
+of_root() { # FILE that this process has made; a folder may have a group that goes to what is made in it
+  if [ -z "${ids-}" ]; then
+    ids=
+    while read -r key _ id _; do
+      case $key in Uid: | Gid:) ids=$ids$id. ;; esac
+    done <"/proc/$$/status"
+  fi
+  [ "$ids" = 0.0. ] && [ -O "$1" ] && [ -G "$1" ]
 }
 
 forget() { # the files that the run brought, the newest first, and its sentinel; units stop before their files go

@@ -11,7 +11,7 @@ const claiming = (host: LocalHost, tool: string, pattern: string) =>
 describe.each(Object.entries(USERLANDS))('on %s a claim that waits for its disk', (_, userland) => {
   test.each([
     ['with nothing made yet', 'mkdir', '*/new.*'],
-    ['while its plan is uploaded', 'base64', '*'],
+    ['while its plan is uploaded', 'mkdir', '*/cleanup'],
     ['when it is whole', 'sync', '*/new.*'],
     ['when it is about to be put in place', 'mv', '*/new.*'],
   ])('%s does not come after the host was found free', async (_when, tool, pattern) => {

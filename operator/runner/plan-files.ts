@@ -6,7 +6,7 @@
 import type { FileStep, Plan, PowerStep, Step } from '../bootstrap/plan.ts';
 import type { CleanupPlan } from '../cleanup/plan.ts';
 import { quote } from '../ssh/quote.ts';
-import type { Upload } from './program.ts';
+import { isWord, type Upload } from './program.ts';
 import type { RunOptions } from './types.ts';
 
 interface Written {
@@ -89,7 +89,11 @@ function files(options: string[], steps: Written[], boundaries: ReadonlySet<numb
   });
   const lines = [['options', ...options], ...calls];
   const list = lines.map((words) => `${words.map(quote).join(' ')}\n`).join('');
-  const contents = steps.flatMap(({ content }, index) => (content === undefined ? [] : [{ name: number(index), content }]));
+  const contents = steps.flatMap(({ kind, content }, index) => {
+    if (content === undefined) return [];
+    if (kind !== 'file' || !isWord(content)) return [{ name: number(index), content }];
+    return [{ name: `${number(index)}.text`, content: Buffer.from(`text=${quote(Buffer.from(content).toString())}\n`) }];
+  });
   return [{ name: 'steps', content: Buffer.from(list) }, ...contents];
 }
 

@@ -10,13 +10,30 @@ function stepsOf(uploads: { name: string; content: Uint8Array }[]): string {
 }
 
 test('a program is the runner, the uploads and one call, in braces', () => {
-  expect(compose('RUNNER\n', 'n0', 'start', ['run-1', "it's"], [{ name: 'steps', content: Buffer.from('x'.repeat(60)) }])).toBe(
+  expect(
+    compose(
+      'RUNNER\n',
+      'n0',
+      'start',
+      ['run-1', "it's"],
+      [
+        { name: 'steps', content: Buffer.from("it's é\n") },
+        { name: '000001', content: new Uint8Array(60).fill(0xff) },
+        { name: '000002', content: Buffer.from('a\0b') },
+      ],
+    ),
+  ).toBe(
     `RUNNER
 {
 upload() {
-put steps <<'END.' || return
-eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4eHh4
-eHh4
+put_text steps 'it'\\''s é
+' || return
+put 000001 <<'END.' || return
+${'/'.repeat(76)}
+////
+END.
+put 000002 <<'END.' || return
+YQBi
 END.
 }
 main n0 start run-1 'it'\\''s'
@@ -41,7 +58,7 @@ session
 step 000003 script cw== python3 '-u x'
 `);
   expect(uploads.slice(1).map(({ name, content }) => [name, Buffer.from(content).toString()])).toEqual([
-    ['000001', 'x'],
+    ['000001.text', 'text=x\n'],
     ['000002', 'echo 1\n'],
     ['000003', 'print()'],
   ]);

@@ -1,4 +1,5 @@
 /** The shell programs that go to a host's standard input: runner.sh and ending.sh, what is uploaded, and one call. Pure but for reading the sources once. */
+import { isUtf8 } from 'node:buffer';
 import { readFileSync } from 'node:fs';
 import { quote } from '../ssh/quote.ts';
 
@@ -62,12 +63,24 @@ export function compose(runner: string, nonce: string, verb: string, args: reado
   return [runner, '{\n', ...uploadFunction(uploads), call, '\n}\n'].join('');
 }
 
+/** Bytes of a text that a shell holds as one word. */
+const MAX_WORD = 16 * 1024;
+
 function uploadFunction(uploads: readonly Upload[]): string[] {
   if (uploads.length === 0) return [];
   return ['upload() {\n', ...uploads.flatMap(putting), '}\n'];
 }
 
+/** Whether a shell can hold it. */
+export function isWord(content: Uint8Array): boolean {
+  return content.length <= MAX_WORD && isUtf8(content) && !content.includes(0);
+}
+
+/** What is a text goes as it is, which takes no process on the host. */
 function putting({ name, content }: Upload): string[] {
+  if (isWord(content)) {
+    return [`put_text ${quote(name)} ${quote(Buffer.from(content).toString())} || return\n`];
+  }
   return [`put ${quote(name)} <<'END.' || return\n`, base64Lines(content), 'END.\n'];
 }
 

@@ -70,6 +70,10 @@ fi
 
 put() { $BASE64 -d >"$into/$1"; } # NAME, content in base64 on standard input
 
+put_text() { # NAME CONTENT, by cat where it fails, which says why
+  printf '%s' "$2" 2>/dev/null >"$into/$1" || printf '%s' "$2" 2>/dev/null | cat >"$into/$1"
+}
+
 text() { # FILE LINE, by cat where it fails, which says why
   printf '%s\n' "$2" 2>/dev/null >"$1" || cat >"$1" <<END
 $2

@@ -55,7 +55,15 @@ test('no key is in two lists, and refused keys are refused', () => {
   const carried = new Set(MODULES.flatMap((module) => Object.keys(module.keys)));
   for (const key of [...WITHOUT_EFFECT.keys(), ...REFUSED.keys()])
     expect({ key, carried: carried.has(key) }).toEqual({ key, carried: false });
-  for (const [key, why] of REFUSED) expect(refusalOf(`${key}: x`)).toBe(`${key} (line 1): this key is not supported: ${why}`);
+  const [below, above] = [[...REFUSED].filter(([key]) => key.includes('.')), [...REFUSED].filter(([key]) => !key.includes('.'))];
+  for (const [key, why] of above) expect(refusalOf(`${key}: x`)).toBe(`${key} (line 1): this key is not supported: ${why}`);
+  for (const [key, why] of below) {
+    const [top = '', name = ''] = key.split('.');
+    const value = ['search', 'search_dns'].includes(name) ? `{primary: [{${name}: x}]}` : `{${name}: x}`;
+    expect(refusalOf(`${top}: ${['users', 'write_files'].includes(top) ? `[${value}]` : value}`)).toContain(
+      `${name} (line 1): this key is not supported: ${why}`,
+    );
+  }
 });
 
 test.each(documents)('%s has a plan', (_, text) => expect(planOf(text).steps.length).toBeGreaterThan(0));

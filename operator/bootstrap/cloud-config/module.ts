@@ -1,10 +1,13 @@
 import type { z } from 'zod';
+import type { Budget } from '../format.ts';
 import type { CommandStep, InstanceData, Step } from '../plan.ts';
 import type { Path } from './path.ts';
 
 /** What a module may know and tell besides its own keys. */
 export interface Context {
   instance: InstanceData;
+  /** What may still be decompressed. */
+  budget: Budget;
   /** Tells a person something although the data is honoured (see Finding). */
   note: (this: void, reason: string, path: Path, message: string) => void;
 }

@@ -1,3 +1,4 @@
+import { Budget } from '../format.ts';
 import type { Finding, InstanceData, Step } from '../plan.ts';
 import { located, type Problem, problemsOf, refusal } from '../problems.ts';
 import { type Located, placeOf } from './located.ts';
@@ -17,6 +18,7 @@ export function planCloudConfig(
   document: Located | undefined,
   instance: InstanceData,
   beside: (runcmd: Step[]) => Step[] = (steps) => steps,
+  budget = new Budget(),
 ): { steps: Step[]; findings: Finding[] } {
   const keys = (document?.value ?? {}) as Record<string, unknown>;
   const { values, problems } = validate(keys);
@@ -33,7 +35,7 @@ export function planCloudConfig(
       findings,
     );
   }
-  const context: Context = { instance, note: (...words) => findings.push(finding(...words)) };
+  const context: Context = { instance, budget, note: (...words) => findings.push(finding(...words)) };
   for (const key of Object.keys(keys)) {
     const why = WITHOUT_EFFECT.get(key);
     if (why !== undefined) context.note('KeyWithoutEffect', [key], `not carried out: ${why}`);

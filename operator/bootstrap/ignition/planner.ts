@@ -1,5 +1,6 @@
 import { scriptStep } from '../cloud-config/module.ts';
 import { MAX_TOTAL_BYTES } from '../cloud-config/modules/write_files_content.ts';
+import { Budget } from '../format.ts';
 import type { Finding, Step } from '../plan.ts';
 import { refusal } from '../problems.ts';
 import { mentionsSentinel, SENTINEL } from '../sentinel.ts';
@@ -25,8 +26,8 @@ const SECTIONS: Section[] = [partitions, arrays, fileSystems, accounts, nodes, u
  * The steps of an Ignition document, with all documents that it holds.
  * @throws BootstrapDataError that names every problem with its path and line
  */
-export function planIgnition(text: string): { steps: Step[]; findings: Finding[] } {
-  const places = new Places();
+export function planIgnition(text: string, budget = new Budget()): { steps: Step[]; findings: Finding[] } {
+  const places = new Places(budget);
   const config = render(text, places);
   if (config === undefined || places.problems.length > 0) throw refusal(places.problems, places.findings);
   validate(config, places);
@@ -51,8 +52,9 @@ function contextOf(places: Places): Context {
       try {
         const content = contentOf(resource);
         if (content.kind === 'bytes') left -= content.bytes.length;
-        if (left >= 0) return content;
-        places.problem(object, below, `all files together have more than ${MAX_TOTAL_BYTES} bytes`, 'BootstrapDataTooLarge');
+        const spent = content.kind !== 'bytes' || resource.compression !== 'gzip' || places.budget.spend(content.bytes.length);
+        if (left >= 0 && spent) return content;
+        places.problem(object, below, `all documents and files together have more than ${MAX_TOTAL_BYTES} bytes`, 'BootstrapDataTooLarge');
       } catch (error) {
         if (!(error instanceof Unreadable)) throw error;
         places.problem(

@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { parseYaml } from '../cloud-config/parse.ts';
-import { Budget, decode, formatUnsupported } from '../format.ts';
+import { type Budget, decode, formatUnsupported } from '../format.ts';
 import { BootstrapDataError, type Finding, type InstanceData } from '../plan.ts';
 import { renderTemplate } from '../template.ts';
 import { isMIME, leavesOf } from './mime.ts';
@@ -33,8 +33,8 @@ const UNNAMED = '';
  * The documents that the data consists of: one, or those of a MIME multi-part document or a #cloud-config-archive, in their order.
  * @throws BootstrapDataError that names the part
  */
-export function partsOf(text: string, instance: InstanceData): Part[] {
-  if (isMIME(text)) return mimeParts(text).flatMap((source) => naming(source.name, () => documents(source, instance)));
+export function partsOf(text: string, instance: InstanceData, budget: Budget): Part[] {
+  if (isMIME(text)) return mimeParts(text, budget).flatMap((source) => naming(source.name, () => documents(source, instance)));
   const type = typeByBeginning(text);
   return documents({ name: UNNAMED, text, type: type ?? 'cloud-config', mergeType: '' }, instance).map((part) =>
     type === undefined ? { ...part, findings: [headerMissing, ...part.findings] } : part,
@@ -56,8 +56,7 @@ const named = (filename: string, number: string): string =>
     .slice(0, 64) || number;
 const numbered = (index: number): string => `part-${String(index + 1).padStart(3, '0')}`;
 
-function mimeParts(text: string): Source[] {
-  const budget = new Budget();
+function mimeParts(text: string, budget: Budget): Source[] {
   return leavesOf(text).flatMap(({ type, charset, filename, headers, content }, index) => {
     const name = named(filename ?? '', numbered(index));
     const isCompressed = COMPRESSED.test(type);

@@ -4,7 +4,7 @@ import { TooLarge } from '../../gunzip.ts';
 import type { FileStep } from '../../plan.ts';
 import { type Context, defineModule } from '../module.ts';
 import { flag, line } from '../values.ts';
-import { decodeContent, type Encoding, MAX_FILE_BYTES, MAX_TOTAL_BYTES } from './write_files_content.ts';
+import { decodeContent, type Encoding, MAX_TOTAL_BYTES } from './write_files_content.ts';
 
 const DEFAULT_MODE = 0o644;
 
@@ -74,7 +74,7 @@ const entries = z
     let left = MAX_TOTAL_BYTES;
     return (list ?? []).flatMap((item, index) => {
       try {
-        const content = decodeContent(item.content ?? '', item.encoding ?? { gzip: false, base64: false }, Math.min(left, MAX_FILE_BYTES));
+        const content = decodeContent(item.content ?? '', item.encoding ?? { gzip: false, base64: false }, left);
         left -= content.length;
         return [{ ...item, content, index }];
       } catch (cause) {
@@ -89,6 +89,7 @@ const entries = z
 export const writeFiles = defineModule({
   keys: { write_files: entries },
   plan({ write_files: list = [] }, context) {
+    for (const item of list) if (item.encoding?.gzip === true) context.budget.take(item.content);
     for (const item of list) if (item.permissions?.number === true) noteNumber(item.permissions.mode, item.index, context);
     return list.filter((item) => item.defer !== true).map(step);
   },

@@ -1,8 +1,8 @@
+import { MAX_DOCUMENT_BYTES } from '../../format.ts';
 import { gunzip, TooLarge } from '../../gunzip.ts';
 
-/** Bytes of one file and of all files of a document once they are decoded. */
-export const MAX_FILE_BYTES = 8 * 1024 * 1024;
-export const MAX_TOTAL_BYTES = 32 * 1024 * 1024;
+/** Bytes of all files of a document once they are decoded. One that names another's content by an alias counts as well. */
+export const MAX_TOTAL_BYTES = MAX_DOCUMENT_BYTES;
 
 /** What was done to a content; base64 is outermost. */
 export interface Encoding {
@@ -40,5 +40,4 @@ function decompress(bytes: Uint8Array, limit: number): Uint8Array {
   }
 }
 
-const tooLarge = () =>
-  new TooLarge(`decodes to more than a file may have (${MAX_FILE_BYTES} bytes), or all files together (${MAX_TOTAL_BYTES} bytes)`);
+const tooLarge = () => new TooLarge(`decodes to more than all files together may have (${MAX_TOTAL_BYTES} bytes)`);

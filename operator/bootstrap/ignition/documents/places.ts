@@ -1,4 +1,5 @@
 import { formatPath, type Path } from '../../cloud-config/path.ts';
+import type { Budget } from '../../format.ts';
 import type { BootstrapDataErrorReason, Finding } from '../../plan.ts';
 import type { LocatedProblem } from '../../problems.ts';
 import type { Document } from './document.ts';
@@ -10,9 +11,15 @@ interface Place {
 
 /** Remembers where the objects of all documents stand, through merging and translating, and collects what is wrong with them. */
 export class Places {
+  /** What may still be decompressed. */
+  readonly budget: Budget;
   readonly problems: LocatedProblem[] = [];
   readonly findings: Finding[] = [];
   readonly #places = new WeakMap<object, Place>();
+
+  constructor(budget: Budget) {
+    this.budget = budget;
+  }
 
   /** An object and everything in it. */
   locate(value: unknown, document: Document, path: Path = []): void {

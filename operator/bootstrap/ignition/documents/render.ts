@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { problemsOf, located } from '../../problems.ts';
 import type { Path } from '../../cloud-config/path.ts';
 import type { BootstrapDataErrorReason } from '../../plan.ts';
+import { MAX_DOCUMENT_BYTES } from '../../format.ts';
 import { type Config, config } from '../config.ts';
 import { contentOf, type Resource, Unreadable } from '../sections/resource.ts';
 import { type Config2, config2 } from '../version2/config.ts';
@@ -74,7 +75,9 @@ function withReferenced(own: Config, major: 2 | 3, name: string, places: Places)
 function textOf(resource: Resource, places: Places): string | undefined {
   try {
     const content = contentOf(resource);
-    if (content.kind === 'bytes') {
+    if (content.kind === 'bytes' && resource.compression === 'gzip' && !places.budget.spend(content.bytes.length)) {
+      places.problem(resource, ['source'], `all documents together have more than ${MAX_DOCUMENT_BYTES} bytes`, 'BootstrapDataTooLarge');
+    } else if (content.kind === 'bytes') {
       const text = new TextDecoder('utf-8', { fatal: true }).decode(content.bytes);
       if (text.trim() !== '') return text;
       places.problem(resource, ['source'], 'holds no document');

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { MAX_FILE_BYTES } from '../../cloud-config/modules/write_files_content.ts';
+import { MAX_TOTAL_BYTES } from '../../cloud-config/modules/write_files_content.ts';
 import { gunzip, TooLarge } from '../../gunzip.ts';
 import { line, text } from '../values.ts';
 
@@ -84,11 +84,11 @@ function percentDecoded(data: string): Buffer {
 
 function decompressed(bytes: Uint8Array, compression: string): Uint8Array {
   try {
-    const plain = compression === 'gzip' ? gunzip(bytes, MAX_FILE_BYTES) : bytes;
-    if (plain.length > MAX_FILE_BYTES) throw new TooLarge();
+    const plain = compression === 'gzip' ? gunzip(bytes, MAX_TOTAL_BYTES) : bytes;
+    if (plain.length > MAX_TOTAL_BYTES) throw new TooLarge();
     return plain;
   } catch (cause) {
-    if (cause instanceof TooLarge) throw new Unreadable(['source'], `has more than the ${MAX_FILE_BYTES} bytes that a file may have`);
+    if (cause instanceof TooLarge) throw new Unreadable(['source'], `has more than the ${MAX_TOTAL_BYTES} bytes that a file may have`);
     throw new Unreadable(['source'], 'is not gzip data');
   }
 }
