@@ -2,7 +2,6 @@
 import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { stringify } from 'yaml';
 import { type Fields, VALUES } from '../../apis/generate/chart/values.ts';
 import { findPrograms } from '../env/binaries.ts';
 import type { Manifest } from '../env/client.ts';
@@ -185,7 +184,7 @@ test('the API server takes everything of its own kinds, and would warn of nothin
       '--dry-run=server',
       '--validate=strict',
     ];
-    return run(kubectl, [...args, '--filename', '-'], { input: all.map((object) => stringify(object)).join('---\n') });
+    return run(kubectl, [...args, '--filename', '-'], { input: all.map((object) => JSON.stringify(object)).join('\n---\n') });
   };
   const { exitCode, stderr, stdout } = await dryRun(own);
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
