@@ -293,7 +293,8 @@ function referenceTo({ apiVersion, kind, metadata }: Manifest | AnyObject): Name
   return { apiVersion, kind, namespace: metadata.namespace ?? 'default', name };
 }
 
-function ignoreNotFound(error: unknown): undefined {
+/** For what may be gone already. */
+export function ignoreNotFound(error: unknown): undefined {
   if (error instanceof RequestError && error.status === 404) return undefined;
   throw error;
 }

@@ -1,5 +1,5 @@
 /** What people and tools do to the objects. */
-import type { AnyObject, Client, Manifest, NamedReference } from '../../env/client.ts';
+import { type AnyObject, type Client, ignoreNotFound, type Manifest, type NamedReference } from '../../env/client.ts';
 import type { Entry } from '../../fixtures/pool.ts';
 import { bootstrapData, DATA, keySecret } from '../workload.ts';
 import { KEY, NAMESPACE, type World } from '../world.ts';
@@ -31,13 +31,13 @@ const deleted = (name: string, anew: (world: World) => Manifest): Fault['begin']
   };
 };
 
-/** Done to an entry that a live machine has; GitOps makes it anew once it is gone. */
+/** Done to an entry that a live machine has, unless it goes meanwhile; GitOps makes it anew once it is gone. */
 const entryFault = (name: string, work: (client: Client, reference: NamedReference) => Promise<unknown>): Fault => ({
   name,
   lasts: 0,
   begin: async ({ world, random }) => {
     const entry = await reservedEntry(world, random.integer(0, 1_000));
-    if (entry !== undefined) await work(world.client, world.objects.ref('PooledRemoteMachine', entry.metadata.name));
+    if (entry !== undefined) await work(world.client, world.objects.ref('PooledRemoteMachine', entry.metadata.name)).catch(ignoreNotFound);
     return undefined;
   },
 });
@@ -71,7 +71,8 @@ export const objectFaults: Fault[] = [
       const entry = await reservedEntry(world, pick);
       if (entry === undefined) return undefined;
       const reference = world.objects.ref('PooledRemoteMachine', entry.metadata.name);
-      await world.client.patch(reference, { metadata: { labels: { edited: `v${mark}` } }, spec: { failureDomain: `zone-${mark % 3}` } });
+      const edit = { metadata: { labels: { edited: `v${mark}` } }, spec: { failureDomain: `zone-${mark % 3}` } };
+      await world.client.patch(reference, edit).catch(ignoreNotFound);
       return undefined;
     },
   },
