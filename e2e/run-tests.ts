@@ -22,7 +22,8 @@ function succeeds(command: string, args: string[]): boolean {
 
 const scripts = (): string[] => {
   const { stdout } = spawnSync('git', ['-c', `safe.directory=${root}`, 'ls-files', '*.sh', '.ci/run'], { cwd: root, encoding: 'utf8' });
-  return stdout.split('\n').filter(Boolean);
+  // Bootstrap data of the corpus begins with a line of its own.
+  return stdout.split('\n').filter((file) => file !== '' && !file.startsWith('e2e/corpus/'));
 };
 
 const check =
