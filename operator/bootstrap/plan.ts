@@ -85,8 +85,11 @@ export function sentenceOf({ path, line, part, message }: Finding): string {
 export interface InstanceData {
   hostname: string;
   instanceID: string;
-  availabilityZone?: string;
-  region?: string;
+  /** The failure domain; the region too, as Cluster API knows no other place. */
+  failureDomain?: string;
+  /** As uname(1) says: `-r`, `-m`. */
+  kernelRelease?: string;
+  architecture?: string;
 }
 
 export type BootstrapDataErrorReason =

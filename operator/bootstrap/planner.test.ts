@@ -5,7 +5,7 @@ import { asScript } from './as-script.ts';
 import { BootstrapDataError, type CommandStep, type FileStep, type InstanceData, type Plan, type Step } from './plan.ts';
 import { planBootstrap } from './planner.ts';
 
-const instance: InstanceData = { hostname: 'node-1.example.org', instanceID: 'default-worker-0-1', region: 'eu' };
+const instance: InstanceData = { hostname: 'node-1.example.org', instanceID: 'default-worker-0-1', failureDomain: 'eu' };
 
 const plan = (text: string | Uint8Array, format?: string): Plan =>
   planBootstrap({ value: typeof text === 'string' ? Buffer.from(text) : text, ...(format === undefined ? {} : { format }) }, instance);

@@ -1,7 +1,7 @@
 import { BootstrapDataError } from './plan.ts';
 import { renderTemplate } from './template.ts';
 
-const instance = { hostname: 'h1', instanceID: 'i-1', availabilityZone: 'z1' };
+const instance = { hostname: 'h1', instanceID: 'i-1', failureDomain: 'z1', kernelRelease: '6.1', architecture: 'x86_64' };
 const render = (text: string) => renderTemplate(text, instance).text;
 
 test.each([
@@ -12,7 +12,9 @@ test.each([
   ['{{ v1.availability_zone }}', 'z1'],
   ['{{ v1.cloud_name }} {{ v1.platform }}', 'remote remote'],
   ['{{ v1.local_hostname | upper }}', 'H1'],
-  ['{% if v1.region is defined %}r{% else %}none{% endif %}', 'none'],
+  ['{{ v1.region }} {{ region }} {{ ds.meta_data.region }}', 'z1 z1 z1'],
+  ['{{ v1.kernel_release }} {{ machine }} {{ v1.hostname }}', '6.1 x86_64 h1'],
+  ['{% if v1.distro is defined %}d{% else %}none{% endif %}', 'none'],
   ["{% if ds.meta_data.zone == 'a' %}A{% else %}B{% endif %}", 'B'],
   ['{% for i in range(3) %}{{ i }}{% endfor %}', '012'],
   ['{% if true %}\nx\n{% endif %}\ny\n', 'x\ny\n'],

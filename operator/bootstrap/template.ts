@@ -43,18 +43,29 @@ export function renderTemplate(text: string, instance: InstanceData): { text: st
 /** cloud-init's standardised instance data (v1, also at the top level) and the metadata that bootstrap providers name. */
 function variables(instance: InstanceData): Record<string, unknown> {
   const given = (name: string, value: string | undefined) => (value === undefined ? {} : { [name]: value });
-  const place = { ...given('availability_zone', instance.availabilityZone), ...given('region', instance.region) };
-  const zone = given('availability-zone', instance.availabilityZone);
+  const place = Object.assign(
+    {},
+    ...['availability_zone', 'availability-zone', 'region'].map((name) => given(name, instance.failureDomain)),
+  );
+  const system = { ...given('kernel_release', instance.kernelRelease), ...given('machine', instance.architecture) };
   const identity = {
+    hostname: instance.hostname,
     instance_id: instance.instanceID,
     'instance-id': instance.instanceID,
     local_hostname: instance.hostname,
     'local-hostname': instance.hostname,
     ...place,
-    ...zone,
   };
-  const v1 = { ...identity, cloud_name: 'remote', 'cloud-name': 'remote', cloud_id: 'remote', 'cloud-id': 'remote', platform: 'remote' };
-  return { ...v1, v1, ds: { meta_data: { ...identity, hostname: instance.hostname } } };
+  const v1 = {
+    ...identity,
+    ...system,
+    cloud_name: 'remote',
+    'cloud-name': 'remote',
+    cloud_id: 'remote',
+    'cloud-id': 'remote',
+    platform: 'remote',
+  };
+  return { ...v1, v1, ds: { meta_data: identity } };
 }
 
 function boundedRange(start: number, stop?: number, step = 1): number[] {

@@ -36,13 +36,17 @@ test.each([
 
 const planner: Planner = (data, instance) => Promise.resolve(planBootstrap(data, instance));
 
-test("templates see the host's name once it is known, before that the machine's", async () => {
+test("templates see the host's name and facts once they are known, before that the machine's name", async () => {
   const data = {
-    value: Buffer.from('## template: jinja\n#cloud-config\nruncmd:\n- echo {{ ds.meta_data.local_hostname }} {{ v1.availability_zone }}\n'),
+    value: Buffer.from(
+      '## template: jinja\n#cloud-config\nruncmd:\n- echo {{ ds.meta_data.local_hostname }} {{ v1.availability_zone }} {{ machine }}\n',
+    ),
   };
   const instance = { runID: 'r', name: 'm', failureDomain: 'zone' };
   expect(await planFor(planner, data, instance, {})).toMatchObject({ steps: [{ script: 'echo m zone' }] });
-  expect(await planFor(planner, data, instance, { hostname: 'host' })).toMatchObject({ steps: [{ script: 'echo host zone' }] });
+  expect(await planFor(planner, data, instance, { hostname: 'host', architecture: 'x86_64' })).toMatchObject({
+    steps: [{ script: 'echo host zone x86_64' }],
+  });
 });
 
 test('no output repeats a line of the data, of its files and commands, or of the keys', async () => {

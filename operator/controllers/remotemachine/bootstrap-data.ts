@@ -36,7 +36,9 @@ export function planFor(planner: Planner, data: BootstrapData, instance: Instanc
   return planner(data, {
     hostname: facts.hostname ?? instance.name,
     instanceID: instance.runID,
-    ...(instance.failureDomain !== undefined && { availabilityZone: instance.failureDomain }),
+    ...(instance.failureDomain !== undefined && { failureDomain: instance.failureDomain }),
+    kernelRelease: facts.kernel ?? '',
+    architecture: facts.architecture ?? '',
   });
 }
 

@@ -110,7 +110,7 @@ export class Bootstrap {
     const begun = scope.machine.status?.bootstrap?.runID === runID;
     const read = readBootstrapData(client, scope.name.namespace, secretName, scope.signal);
     const data = await (begun ? ifThere(read) : read);
-    const instance = { runID, name: scope.name.name, failureDomain: scope.entry?.spec?.failureDomain };
+    const instance = { runID, name: scope.name.name, failureDomain: scope.entry?.spec?.failureDomain ?? scope.owner?.spec?.failureDomain };
     const planned = data && planFor(planner, data, instance, {});
     const plan = await (planned && begun ? ifValid(planned) : planned);
     const findings = plan?.findings ?? [];
