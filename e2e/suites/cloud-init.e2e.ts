@@ -20,7 +20,9 @@ import { Reports } from '../fixtures/reports.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
 
 const CORPUS = join(import.meta.dirname, '../corpus');
-const { DOCUMENT = '', GENERATED = '4', SEED = String(Date.now() % 1_000_000) } = process.env;
+const { DOCUMENT = '', GENERATED = '4' } = process.env;
+/** Always the same few documents, so that a failure is not one that comes and goes; others where more of them are asked for. */
+const { SEED = process.env['GENERATED'] === undefined ? '1' : String(Date.now() % 1_000_000) } = process.env;
 /** Pairs of hosts side by side. */
 const LANES = 2;
 /** Documents for the whole operator, one a lane: a machine keeps its host. */

@@ -137,6 +137,10 @@ test('upgrade to a later chart: kinds, values and replicas follow, and bootstrap
   expect(await hasColumn()).toBe(true);
   expect(await argsNow()).toEqual(expect.arrayContaining(['--concurrency=4', '--v=2']));
   expect(isRolledOut(await management.client.get(deployment))).toBe(true);
+  // A Deployment is rolled out while a Pod of before still comes to its end.
+  const isManager = ({ metadata: { name } }: AnyObject): boolean => name !== 'capr-check';
+  const pod = { apiVersion: 'v1', kind: 'Pod', namespace: NAMESPACE };
+  await management.client.waitForAll(pod, (found) => found.filter(isManager).length === 2);
   const pods = await managers();
   expect(pods).toHaveLength(2);
   const served = await Promise.all(pods.map(async ({ address }) => (await fetch(`http://${address}:8443/metrics`)).text()));

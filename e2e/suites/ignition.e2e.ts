@@ -28,7 +28,9 @@ import { sharedEnvironment } from '../jest/shared.ts';
 
 const CORPUS = join(import.meta.dirname, '../corpus/ignition');
 const OF_KUBEADM = `../kubeadm-${versionOf('cluster-api')}/ignition`;
-const { DOCUMENT = '', GENERATED = '4', SEED = String(Date.now() % 1_000_000) } = process.env;
+const { DOCUMENT = '', GENERATED = '4' } = process.env;
+/** Always the same few documents, so that a failure is not one that comes and goes; others where more of them are asked for. */
+const { SEED = process.env['GENERATED'] === undefined ? '1' : String(Date.now() % 1_000_000) } = process.env;
 /** What hosts that systemd runs have more: their journals and their own state. */
 const OF_SYSTEMD =
   /^\/run(?:\/|$)|^\/(?:var\/)?tmp\/systemd-private|^\/var\/(?:log\/(?:journal|private)|lib\/(?:systemd|dbus|private))(?:\/|$)|^\/etc\/machine-id$/;
