@@ -47,7 +47,7 @@ const stages: [string, () => Count][] = [
   ['generated files', check(process.execPath, 'apis/generate/main.ts', '--check')],
   ['shell scripts', check('shellcheck', ...scripts())],
   ['unit tests', jest('unit', '--maxWorkers=4')],
-  ['end-to-end suites', jest('e2e', '--maxWorkers=4')],
+  ['end-to-end suites', jest('e2e', '--maxWorkers=3')],
 ];
 
 const names = process.argv.slice(2);

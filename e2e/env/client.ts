@@ -21,8 +21,8 @@ export interface Condition {
   lastTransitionTime?: string;
 }
 
-/** Milliseconds. Cluster API core looks for an object that its cache did not have yet again after thirty seconds. */
-const LONGEST_WAIT = 60_000;
+/** Milliseconds, and no promise to anyone: suites side by side on a small machine hold up Cluster API core, and each other, for a minute. */
+const LONGEST_WAIT = 120_000;
 /** How long a kind may be unknown, ms. */
 const DISCOVERY = 5_000;
 

@@ -86,7 +86,7 @@ describe('the control plane', () => {
       await client.apply({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'kept' } });
       expect(await environment().client.find(map)).toBeUndefined();
       await plane.restartAPIServer();
-      const waiting = client.waitFor(map, ({ data }) => data?.['after'] === 'the kill', 60_000);
+      const waiting = client.waitFor(map, ({ data }) => data?.['after'] === 'the kill');
       await plane.killAPIServer();
       await expect(client.get(map)).rejects.toThrow();
       await plane.startAPIServer();

@@ -62,7 +62,7 @@ async function readyAfterOneRun(name: string, host: Host): Promise<void> {
 async function goneAfterOneCleanup(name: string, host: Host): Promise<void> {
   const { client } = environment();
   await client.delete(objects.clusterRef('Machine', name));
-  await client.waitForGone(machine(name), 60_000);
+  await client.waitForGone(machine(name));
   await client.waitFor<Entry>(entry(name), isFree);
   expect(await historyOf(host)).toEqual([expect.stringMatching(`^run ${name}-`), 'clean']);
   expect(await isCleaned(host)).toBe(true);

@@ -44,7 +44,7 @@ beforeAll(async () => {
 /** The machine is gone, and its host went through one run and one cleanup and has nothing left. */
 async function expectGone(name: string): Promise<void> {
   const { client } = environment();
-  await client.waitForGone(machine(name), 60_000);
+  await client.waitForGone(machine(name));
   await client.waitFor<Entry>(objects.ref('PooledRemoteMachine', name), isFree);
   expect(await historyOf(host(name))).toEqual([expect.stringMatching(`^run ${name}-`), 'clean']);
   expect(await isCleaned(host(name))).toBe(true);
@@ -126,10 +126,8 @@ test('a machine that is deleted while its host is off waits for it, says so, and
   await letGo('dark', CLEANUP);
   await place.powerCut();
   await client.delete(objects.clusterRef('Machine', 'dark'));
-  const waiting = await client.waitFor(
-    machine('dark'),
-    (object) => ['HostUnreachable', 'ConnectTimeout'].includes(conditionOf(object, 'CleanedUp')?.reason ?? ''),
-    60_000,
+  const waiting = await client.waitFor(machine('dark'), (object) =>
+    ['HostUnreachable', 'ConnectTimeout'].includes(conditionOf(object, 'CleanedUp')?.reason ?? ''),
   );
   expect(waiting.metadata.deletionTimestamp).toBeDefined();
   expect(conditionOf(waiting, 'CleanedUp')?.message).toContain(place.address);

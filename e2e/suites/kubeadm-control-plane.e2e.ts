@@ -164,11 +164,11 @@ test('through the load balancer, every Node gets its provider ID and every Machi
   const { client } = environment();
   for (const host of [controller, worker]) {
     await workload.join(host.name, { machineID: (await host.readFile('/etc/machine-id')).trim() });
-    const node = await workload.client.waitFor(workload.node(host.name), ({ spec }) => spec?.['providerID'] !== undefined, 60_000);
+    const node = await workload.client.waitFor(workload.node(host.name), ({ spec }) => spec?.['providerID'] !== undefined);
     expect(node.spec?.['providerID']).toBe(`remote-machine://${host.address}:22`);
   }
   const machines = { apiVersion: CLUSTER_API, kind: 'Machine', namespace: objects.namespace };
-  await client.waitForAll(machines, (all) => all.length === 2 && all.every(({ status }) => status?.['phase'] === 'Running'), 60_000);
+  await client.waitForAll(machines, (all) => all.length === 2 && all.every(({ status }) => status?.['phase'] === 'Running'));
 });
 
 test('deleted with its Cluster, every host is reset, clean, and free', async () => {

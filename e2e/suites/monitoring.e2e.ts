@@ -124,7 +124,7 @@ test('a Prometheus with the role collects the metrics of a manager at work', asy
     ]),
   ]);
   await client.waitFor(objects.ref('RemoteMachine', 'ready'), isReady);
-  await client.waitForCondition(objects.ref('RemoteMachine', 'failed'), 'Ready', 60_000, 'False');
+  await client.waitForCondition(objects.ref('RemoteMachine', 'failed'), 'Ready', undefined, 'False');
   const expectValue = (expr: string, value: string) => prometheus.until(expr, ([sample]) => sample?.value[1] === value);
   const where = `namespace="${namespace}"`;
   for (const [state, value] of [

@@ -150,9 +150,9 @@ const histories = () => Promise.all([0, 1, 2, 3].map((i) => historyOf(host(i))))
 /** Everything of the namespace is on the other side, as it was, and works. */
 async function expectMoved(from: Management, to: Management, before: Moved[], logins: number[]): Promise<void> {
   for (const name of machines) {
-    const machine = await to.client.waitForCondition(remote(name), 'Ready', 60_000);
+    const machine = await to.client.waitForCondition(remote(name), 'Ready');
     expect(machine.status).toMatchObject({ ready: true, initialization: { provisioned: true } });
-    await to.client.waitFor(objects.clusterRef('Machine', name), ({ status }) => status?.['phase'] === 'Running', 60_000);
+    await to.client.waitFor(objects.clusterRef('Machine', name), ({ status }) => status?.['phase'] === 'Running');
   }
   expect(await stateOf(to)).toEqual(before);
   for (const [index, name] of ['pool-a', 'pool-b'].entries()) {
@@ -195,7 +195,7 @@ test('there and back, with machines that run', async () => {
 test('afterwards a deletion cleans each host once', async () => {
   const { client } = here;
   await client.delete(objects.clusterRef('Cluster', CLUSTER));
-  for (const name of machines) await client.waitForGone(remote(name), 60_000);
+  for (const name of machines) await client.waitForGone(remote(name));
   for (const i of [0, 1]) await client.waitFor<Entry>(entryRef(`entry-${i}`), isFree);
   for (const i of [0, 1, 2]) {
     expect(await historyOf(host(i))).toEqual([expect.stringMatching(/^run /), 'clean']);

@@ -32,7 +32,7 @@ const scale = (replicas: number) => environment().client.patch(objects.clusterRe
 /** Waits until so many machines are ready, and notes who has which entry. */
 async function waitForReady(count: number): Promise<AnyObject[]> {
   const { client } = environment();
-  const bound = await client.waitForAll(machines(), (all) => all.filter(isReady).length === count, 30_000);
+  const bound = await client.waitForAll(machines(), (all) => all.filter(isReady).length === count);
   for (const machine of bound.filter(isReady)) {
     const name = entryOf(machine) ?? '';
     const runID = runIDOf(machine) ?? '';

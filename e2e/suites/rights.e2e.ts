@@ -177,7 +177,7 @@ test('for an Event that comes again', async () => {
   const { client } = environment();
   const pause = (paused: true | null) =>
     client.patch(machine('first'), { metadata: { annotations: { 'cluster.x-k8s.io/paused': paused && '' } } });
-  const untilPaused = (status: string) => client.waitForCondition(machine('first'), 'Paused', 30_000, status);
+  const untilPaused = (status: string) => client.waitForCondition(machine('first'), 'Paused', undefined, status);
   await without('patch events', async () => {
     for (let times = 0; times < 2; times++) {
       await pause(true);

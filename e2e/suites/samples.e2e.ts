@@ -96,7 +96,7 @@ describe('explicit-machine.yaml', () => {
     await workload.join(name, { machineID: (await host.readFile('/etc/machine-id')).trim() });
     const node = await workload.client.waitFor(workload.node(name), ({ spec }) => spec?.['providerID'] !== undefined);
     expect(node.spec?.['providerID']).toBe(`remote-machine://${host.address}:22`);
-    const running = await client.waitFor(objects.clusterRef('Machine', name), (machine) => machine.status?.['phase'] === 'Running', 60_000);
+    const running = await client.waitFor(objects.clusterRef('Machine', name), (machine) => machine.status?.['phase'] === 'Running');
     expect(running.status?.['nodeRef']).toEqual({ name });
     await client.waitFor(objects.ref('RemoteMachine', name), reasonOf('NodeProviderIDSet', 'NodeProviderIDSet'));
   });
@@ -104,7 +104,7 @@ describe('explicit-machine.yaml', () => {
   test('deleted, it leaves nothing of k0s on the host', async () => {
     const { client } = environment();
     await client.delete(objects.clusterRef('Machine', name));
-    await client.waitForGone(objects.ref('RemoteMachine', name), 60_000);
+    await client.waitForGone(objects.ref('RemoteMachine', name));
     for (const path of [
       '/etc/k0s.token',
       '/var/lib/k0s',
@@ -225,7 +225,7 @@ describe('pool.yaml', () => {
     expect(waiting.metadata.annotations).toHaveProperty([HOOK]);
     expect((await client.get(objects.ref('RemoteMachine', name))).metadata.deletionTimestamp).toBeUndefined();
     await client.patch(objects.clusterRef('Machine', name), { metadata: { annotations: { [HOOK]: null } } });
-    await client.waitForGone(objects.ref('RemoteMachine', name), 60_000);
+    await client.waitForGone(objects.ref('RemoteMachine', name));
     await client.waitFor<Entry>(objects.ref('PooledRemoteMachine', 'remote-test-0'), isFree);
     for (const path of ['/etc/k0s.yaml', '/var/lib/k0s', '/etc/systemd/system/k0scontroller.service'])
       expect(await hosts[0].exists(path)).toBe(false);

@@ -111,7 +111,7 @@ test('a changed label reaches the machine in place: nothing is made anew, and th
   const [before] = await client.list(machines());
   const templates = (await client.list(all('RemoteMachineTemplate'))).map(({ metadata }) => metadata.name);
   await client.apply(topology({ user: 'root', labels: { 'e2e/tier': 'two' } }));
-  const [after] = await client.waitForAll(machines(), ([one]) => one?.metadata.labels?.['e2e/tier'] === 'two', 60_000);
+  const [after] = await client.waitForAll(machines(), ([one]) => one?.metadata.labels?.['e2e/tier'] === 'two');
   expect(after?.metadata.uid).toBe(before?.metadata.uid);
   expect(after?.metadata.annotations).toMatchObject(before?.metadata.annotations ?? {});
   expect((await client.list(all('RemoteMachineTemplate'))).map(({ metadata }) => metadata.name)).toEqual(templates);
@@ -126,36 +126,28 @@ test('a changed field gets the control plane a new template; the old one, which 
   );
   await client.apply(topology({ user: 'admin', labels: { 'e2e/tier': 'two' } }));
   const isNew = ({ metadata }: AnyObject) => !before.has(metadata.name);
-  const templates = await client.waitForAll(all('RemoteMachineTemplate'), (list) => list.some(isNew), 60_000);
+  const templates = await client.waitForAll(all('RemoteMachineTemplate'), (list) => list.some(isNew));
   const made = templates.find(isNew);
   expect(made?.spec?.['template']).toMatchObject({ spec: { pool: 'classy', user: 'admin' } });
   const plane = { apiVersion: CONTROL_PLANE, kind: 'KubeadmControlPlane', namespace: objects.namespace };
-  await client.waitForAll(
-    plane,
-    ([one]) => JSON.stringify(one?.spec?.['machineTemplate']).includes(`"name":"${made?.metadata.name}"`),
-    60_000,
-  );
+  await client.waitForAll(plane, ([one]) => JSON.stringify(one?.spec?.['machineTemplate']).includes(`"name":"${made?.metadata.name}"`));
   await reconciled();
 });
 
 /** The topology controller has no complaint. */
 async function reconciled(): Promise<void> {
   const reference = objects.clusterRef('Cluster', 'classy');
-  await environment().client.waitFor(
-    reference,
-    ({ metadata, status }) => {
-      const condition = status?.conditions?.find(({ type }) => type === 'TopologyReconciled') as
-        { status: string; observedGeneration?: number } | undefined;
-      return condition?.status === 'True' && condition.observedGeneration === metadata.generation;
-    },
-    60_000,
-  );
+  await environment().client.waitFor(reference, ({ metadata, status }) => {
+    const condition = status?.conditions?.find(({ type }) => type === 'TopologyReconciled') as
+      { status: string; observedGeneration?: number } | undefined;
+    return condition?.status === 'True' && condition.observedGeneration === metadata.generation;
+  });
 }
 
 test('deleted, the cluster takes its objects along and gives the host back', async () => {
   const { client } = environment();
   await client.delete(objects.clusterRef('Cluster', 'classy'));
-  await client.waitForGone(objects.clusterRef('Cluster', 'classy'), 60_000);
+  await client.waitForGone(objects.clusterRef('Cluster', 'classy'));
   expect(await client.list(machines())).toEqual([]);
   expect(await client.list(all('RemoteCluster'))).toEqual([]);
   await client.waitFor<Entry>(objects.ref('PooledRemoteMachine', 'first'), isFree);
