@@ -135,8 +135,6 @@ do_release() { # RUN
 
 forsake() { # RUN: whoever is still about to claim the host for it comes too late, or has claimed it by now
   gone=$STATE/gone.$boot.$nonce
-  # Before it is looked for: a claim that is placed afterwards has seen this. (Where nothing can be written, none is placed either.)
-  { mkdir -p "$VOLATILE/ended" && : >"$VOLATILE/ended/$1"; } 2>/dev/null || :
   rm -f "$VOLATILE/$1".claim.*
   for made in "$STATE"/new.*/run."$1"; do
     [ ! -e "$made" ] || { mv "${made%/*}" "$gone" && rm -rf "$gone"; }

@@ -22,7 +22,7 @@ describe.each(Object.entries(USERLANDS))('on %s a claim that waits for its disk'
     goOn();
     expect(await work).toMatchObject([{ status: 'rejected' }]);
     expect(existsSync(host.claim())).toBe(false);
-    expect([...readdirSync(host.paths.state), ...readdirSync(host.paths.volatile, { recursive: true })]).toEqual(['ended', `ended/${RUN}`]);
+    expect([...readdirSync(host.paths.state), ...readdirSync(host.paths.volatile)]).toEqual([]);
   });
 
   test('does not come after another one of the same run had the host and gave it back', async () => {
@@ -35,22 +35,6 @@ describe.each(Object.entries(USERLANDS))('on %s a claim that waits for its disk'
     expect(existsSync(host.claim())).toBe(false);
   });
 
-  test('that begins only when the run was given up, since its manager was held up, has no place any more', async () => {
-    await using host = new LocalHost(userland());
-    expect(await host.runner().clean(RUN, ignore)).toEqual({ outcome: 'Clean', ran: false });
-    await expect(host.runner().claim(CLAIMANT, cleanupOf(['true']))).rejects.toMatchObject({ reason: 'ClaimLost' });
-    expect(existsSync(host.claim())).toBe(false);
-    expect(readdirSync(host.paths.state)).toEqual([]);
-  });
-
-  test('nor one that begins when the run had the host and gave it back', async () => {
-    await using host = new LocalHost(userland());
-    await host.runner().claim(CLAIMANT, cleanupOf(['true']));
-    expect(await host.runner().clean(RUN, ignore)).toMatchObject({ outcome: 'Clean' });
-    await expect(host.runner().claim(CLAIMANT, cleanupOf(['true']))).rejects.toMatchObject({ reason: 'ClaimLost' });
-    await expect(host.runner().claim({ ...CLAIMANT, runID: `${RUN}2` }, cleanupOf(['true']))).resolves.toMatchObject({});
-  });
-
   test('is not disturbed by what becomes of another run', async () => {
     await using host = new LocalHost(userland());
     const { work, goOn } = await claiming(host, 'sync', '*/new.*');
@@ -59,6 +43,6 @@ describe.each(Object.entries(USERLANDS))('on %s a claim that waits for its disk'
     await host.runner().clean(other.runID, ignore);
     goOn();
     expect(await work).toMatchObject([{ status: 'fulfilled', value: { state: { phase: 'Claimed' } } }]);
-    expect(readdirSync(host.paths.volatile, { recursive: true })).toEqual(['ended', `ended/${other.runID}`]);
+    expect(readdirSync(host.paths.volatile)).toEqual([]);
   });
 });

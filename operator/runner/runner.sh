@@ -16,7 +16,6 @@
 #       current result             kind and name of the step; exit code, date, sentinel, kind and name, and the boot that a reboot is to end
 # $VOLATILE/RUN.JOB.PID/alive      FIFO that this process holds open as long as it lives
 # $VOLATILE/RUN.claim.NONCE        somebody is about to claim the host for the run; taken away, it comes too late
-# $VOLATILE/ended/RUN               the run is over, whatever a manager that was held up for a while still wants with it
 STATE=/var/lib/cluster-api-provider-remote
 VOLATILE=/run/cluster-api-provider-remote
 SYSTEMD=/run/systemd/system
@@ -166,8 +165,6 @@ sweep() { # what a power cut left of claims that were being made or removed. (Of
   for left in "$STATE"/gone.* "$STATE"/new.*; do
     case $left in "$STATE/new.$boot".* | "$STATE/gone.$boot".*) ;; *) [ ! -e "$left" ] || rm -rf "$left" ;; esac
   done
-  # No manager is held up for days.
-  find "$VOLATILE/ended" -type f -mtime +2 -exec rm -f {} + 2>/dev/null || :
 }
 
 do_claim() { # RUN NAMESPACE NAME UID BEGUN ABANDONED: whether something ran already, and whose claim it takes the place of
@@ -178,7 +175,7 @@ do_claim() { # RUN NAMESPACE NAME UID BEGUN ABANDONED: whether something ran alr
     new=$STATE/new.$boot.$nonce intent=$VOLATILE/$1.claim.$nonce
     words=$(fill "$@" 2>&1) || { rm -rf "$new" "$intent"; fail HostNotWritable "$words"; }
     # A disk may take its time, and whoever waited for it have given the host to another.
-    if [ ! -e "$intent" ] || [ -e "$VOLATILE/ended/$1" ]; then rm -rf "$new" "$intent" && fail ClaimLost "run $1 was given up before it had the host"; fi
+    [ -e "$intent" ] || { rm -rf "$new"; fail ClaimLost "run $1 was given up before it had the host"; }
     words=$(place "$new" "$CLAIM" 2>&1) || { rm -rf "$new"; [ -e "$CLAIM" ] || fail HostNotWritable "$words"; }
     rm -f "$intent"
     flush "$STATE"
