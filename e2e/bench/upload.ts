@@ -87,6 +87,7 @@ async function toFirstCommand(host: Host, target: Target): Promise<number> {
       plan: () => Promise.resolve(planBootstrap({ value: Buffer.from(document) }, { hostname: host.name, instanceID: 'bench' })),
       begun: false,
       options: { commandsAsScript: false, workingDir: '/' },
+      isGone: () => Promise.resolve(false),
       timeout: 60_000,
       onTouch: () => undefined,
       committed: Promise.resolve(),

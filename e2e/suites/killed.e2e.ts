@@ -80,3 +80,10 @@ test('killed anywhere on its way back, a machine leaves a clean host', async () 
     await lane.removed(machine);
   });
 });
+
+test('a claim under which nothing began gives way where its machine is gone', async () => {
+  const vanishes = () => explicit.vanish('vanishes');
+  await explicit.killedAt('after exec claim', 1, () => explicit.apply('vanishes'), vanishes);
+  await explicit.provision('next');
+  await explicit.remove('next');
+});

@@ -155,6 +155,47 @@ describe('a claim that a person gave up', () => {
   });
 });
 
+describe('a claim whose machine is gone', () => {
+  const gone = { runID: `${RUN}-gone`, machine: { ...CLAIMANT.machine, name: 'gone', uid: 'uid-gone' } };
+  const orphan = gone.runID;
+
+  test('gives way where nothing began under it, and nothing does any more', async () => {
+    await using host = new LocalHost();
+    await host.runner().claim(gone, cleanupOf(['true']));
+    expect(await host.runner().claim(CLAIMANT, undefined, { orphan })).toMatchObject({ state: { phase: 'Claimed' } });
+    expect(readFileSync(host.claim('run'), 'utf8')).toBe(`${RUN}\n`);
+    await expect(host.start(planOf('true'), { runID: orphan })).rejects.toMatchObject({ reason: 'HostInUse' });
+  });
+
+  test.each([
+    ['ran', (host: LocalHost) => host.start(planOf('true'), { runID: orphan })],
+    [
+      'may have run, as nobody can read',
+      (host: LocalHost) => mkdirSync(host.claim(`run.${orphan}`, 'bootstrap', 'started'), { recursive: true }),
+    ],
+  ])('stays where something %s', async (_name, happens) => {
+    await using host = new LocalHost();
+    await host.runner().claim(gone, cleanupOf(['true']));
+    await happens(host);
+    const refused = { reason: 'HostInUse', holder: gone };
+    await expect(host.runner().claim(CLAIMANT, undefined, { orphan })).rejects.toMatchObject(refused);
+    expect(readFileSync(host.claim('run'), 'utf8')).toBe(`${orphan}\n`);
+  });
+
+  test('of what another operator began stays', async () => {
+    await using host = new LocalHost();
+    await host.runner().claim(gone, cleanupOf(['true']), { begun: true });
+    await expect(host.runner().claim(CLAIMANT, undefined, { orphan })).rejects.toMatchObject({ reason: 'HostInUse', holder: gone });
+  });
+
+  test('is the one that was named, and none that came after it', async () => {
+    await using host = new LocalHost();
+    await host.runner().claim(gone, undefined);
+    await expect(host.runner().claim(CLAIMANT, undefined, { orphan: 'another' })).rejects.toMatchObject({ reason: 'HostInUse' });
+    expect((await host.runner().inspect(orphan)).state).toEqual({ phase: 'Claimed' });
+  });
+});
+
 test('what login files and others print around and between the answer is not taken for one', async () => {
   await using host = new LocalHost();
   const script = 'echo "motd 0 begin"; printf "no line feed"; (sleep 0.01; echo noise) & /bin/sh -s; echo bye; exit 3';

@@ -29,7 +29,7 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
       ...['cleanUpCommands[0]', 'cleanUpCommands[1]', 'cleanUpCommands[2]', 'files of the bootstrap', 'check 0', 'check 1'],
     ]);
     expect(readdirSync(host.directory).sort()).toEqual(['run', 'state']);
-    expect([...readdirSync(host.paths.state), ...readdirSync(host.paths.volatile)]).toEqual(['ended']);
+    expect([...readdirSync(host.paths.state), ...readdirSync(host.paths.volatile)]).toEqual([]);
   });
 
   test('what the run left running is killed first, also what took a session of its own or ignores TERM', async () => {

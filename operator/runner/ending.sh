@@ -90,9 +90,7 @@ do_clean() { # RUN GIVEN: answers with the job to follow, or that there is none;
     mine "$1" || { say clean absent; return; }
     fail HostNotWritable "$words"
   }
-  pid='' # not as load has it: what can't be read may have run
-  { read -r pid _ <"$room/bootstrap/started"; } 2>/dev/null
-  if [ "$pid" = 0 ]; then release && say clean never && return; fi
+  if never_starts; then release && say clean never && return; fi
   latest
   if confirmed; then say clean confirmed && return; fi
   if [ "$last" = 0 ] || ! alive "cleanup-$last"; then
@@ -112,6 +110,16 @@ abandon() { # RUN-OR-UID whose claim a person gave up: what lives of it ends wit
   if [ -z "$holder" ] || ! mine "$holder"; then return; fi
   slay
   release
+}
+
+withdraw() { # RUN whose machine is gone: its claim goes where nothing was ever started under it, nor is any more
+  if [ "$1" = "$holder" ] && mine "$holder" && forbid >/dev/null 2>&1 && never_starts; then release; fi
+}
+
+never_starts() { # not as load has it: what can't be read may have run
+  pid=
+  { read -r pid _ <"$room/bootstrap/started"; } 2>/dev/null
+  [ "$pid" = 0 ]
 }
 
 forbid() { # the start of a run that was not started yet

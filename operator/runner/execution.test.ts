@@ -51,6 +51,7 @@ const request = (committed: Promise<void>): BootstrapRequest => ({
   cleanup: undefined,
   plan: () => Promise.resolve({ steps: [], expectsSentinel: false, findings: [] }),
   options: { commandsAsScript: false, workingDir: '/' },
+  isGone: () => Promise.resolve(false),
   begun: false,
   timeout: 1_000,
   onTouch: () => undefined,
@@ -146,6 +147,38 @@ test.each<[string, Error, boolean]>([
   const asking = { ...request(at), onTouch: () => void (isTouched = true) };
   await expect(executor.bootstrap(ACCESS, asking, work())).rejects.toBe(error);
   expect(isTouched).toBe(expected);
+});
+
+describe('a claim of another run', () => {
+  const holder = { runID: 'x', machine: { namespace: 'n', name: 'x', uid: 'x' } };
+  const refusal = Object.assign(new RunnerError('HostInUse', 'no'), { holder });
+  /** A host that has it and gives it up. */
+  function held() {
+    const claims: unknown[] = [];
+    const claim = (_claimant: Claimant, _cleanup: unknown, options: { orphan?: string }) => {
+      claims.push(options.orphan);
+      return options.orphan === 'x' ? Promise.resolve({ facts: {}, state: { phase: 'Claimed' } }) : Promise.reject(refusal);
+    };
+    return { ...host({ claim }), claims };
+  }
+
+  test('gives way where its machine is gone', async () => {
+    const { executor, claims } = held();
+    const isGone = (asked: Claimant) => Promise.resolve(asked === holder);
+    expect(await executor.bootstrap(ACCESS, { ...request(at), isGone }, work())).toMatchObject({ ended: FINISHED });
+    expect(claims).toEqual([undefined, 'x']);
+  });
+
+  test.each<[string, () => Promise<boolean>]>([
+    ['is there', () => Promise.resolve(false)],
+    ['is perhaps there, as the API server does not tell', () => Promise.reject(new Error('no answer'))],
+  ])('stays where its machine %s', async (_name, isGone) => {
+    const { executor, claims } = held();
+    const onTouch = jest.fn();
+    await expect(executor.bootstrap(ACCESS, { ...request(at), isGone, onTouch }, work())).rejects.toBe(refusal);
+    expect(claims).toEqual([undefined]);
+    expect(onTouch).not.toHaveBeenCalled();
+  });
 });
 
 describe('a host that another operator bootstrapped', () => {

@@ -46,6 +46,8 @@ export interface BootstrapRequest {
   begun: boolean;
   /** See ClaimOptions. */
   abandoned?: string | undefined;
+  /** Whether the machine of a claim that stands in the way, and the run with it, is gone. May reject: nobody knows. */
+  isGone: (holder: Claimant, signal: AbortSignal) => Promise<boolean>;
   options: RunOptions;
   /** Milliseconds from the run's start after which it is ended. */
   timeout: number;
@@ -180,6 +182,15 @@ async function cleaned(
   return { outcome: 'Failed', command, message: command === '' ? `The cleanup ${message}` : message, outputTail: '' };
 }
 
+/**
+ * The run whose claim stands in the way and has nobody who would give it back: a manager that was held up placed it when its machine was
+ * gone, or the API server let the machine go while its finalizer was being added. Where nobody can tell, the refusal stands for now.
+ */
+async function orphanOf(refusal: unknown, { isGone }: BootstrapRequest, signal: AbortSignal): Promise<string | undefined> {
+  const holder = refusal instanceof RunnerError ? refusal.holder : undefined;
+  return holder !== undefined && (await isGone(holder, signal).catch(() => false)) ? holder.runID : undefined;
+}
+
 export class Executor {
   readonly #dialer: Dialer;
   readonly #createRunner: RunnerFactory;
@@ -196,7 +207,7 @@ export class Executor {
     return this.#connected(access, work.signal, async (connection) => {
       const { runID } = request.claimant;
       const runner = this.#createRunner(connection, access.privilege, work.signal);
-      const claimed = await (request.begun ? runner.inspect(runID) : this.#claim(runner, request));
+      const claimed = await (request.begun ? runner.inspect(runID) : this.#claim(runner, request, work.signal));
       const contact = { facts: { ...claimed.facts, hostKey: connection.hostKey.fingerprint }, hostKey: connection.hostKey };
       if (claimed.state === undefined) return { ...contact, ended: { phase: 'Lost', holder: claimed.holder } };
       work.report({ contact });
@@ -235,9 +246,14 @@ export class Executor {
   }
 
   /** A refusal leaves nothing of us on the host; any other outcome may, also an answer that was cut off. */
-  async #claim(runner: Runner, { claimant, cleanup, abandoned, onTouch }: BootstrapRequest): Promise<Claimed> {
+  async #claim(runner: Runner, request: BootstrapRequest, signal: AbortSignal): Promise<Claimed> {
+    const { claimant, cleanup, abandoned, onTouch } = request;
     try {
-      const claimed = await runner.claim(claimant, cleanup, { abandoned });
+      const claimed = await runner.claim(claimant, cleanup, { abandoned }).catch(async (refusal: unknown) => {
+        const orphan = await orphanOf(refusal, request, signal);
+        if (orphan === undefined) throw refusal;
+        return runner.claim(claimant, cleanup, { abandoned, orphan });
+      });
       onTouch();
       return { ...claimed, holder: claimant };
     } catch (error) {

@@ -77,6 +77,8 @@ test('errors carry the words of the host, and who has it', () => {
     ['holder', 'uid u'],
     ['error', 'HostInUse '],
   ];
-  expect(errorOf(holder)).toMatchObject({ reason: 'HostInUse', message: 'the host is claimed by run r of machine n/m (uid u)' });
-  expect(holderOf(holder)).toEqual({ runID: 'r', machine: { namespace: 'n', name: 'm', uid: 'u' } });
+  const claimant = { runID: 'r', machine: { namespace: 'n', name: 'm', uid: 'u' } };
+  const message = 'the host is claimed by run r of machine n/m (uid u)';
+  expect(errorOf(holder)).toMatchObject({ reason: 'HostInUse', message, holder: claimant });
+  expect(holderOf(holder)).toEqual(claimant);
 });

@@ -45,14 +45,16 @@ export function errorOf(lines: readonly Line[]): RunnerError | undefined {
   if (value === undefined) return undefined;
   const [reason, words] = splitAtSpace(value);
   if (!REASONS.includes(reason)) return new RunnerError('RunnerProtocol', `the runner on the host reports an unknown error ${reason}`);
-  return new RunnerError(reason as RunnerErrorReason, reason === 'HostInUse' ? inUse(lines) : words.trim());
+  return reason === 'HostInUse' ? inUse(lines) : new RunnerError(reason as RunnerErrorReason, words.trim());
 }
 
-function inUse(lines: readonly Line[]): string {
+function inUse(lines: readonly Line[]): RunnerError {
   const holder = holderOf(lines);
-  if (holder === undefined) return 'the host is claimed by another run';
+  if (holder === undefined) return new RunnerError('HostInUse', 'the host is claimed by another run');
   const { namespace, name, uid } = holder.machine;
-  return `the host is claimed by run ${holder.runID} of machine ${namespace}/${name} (uid ${uid})`;
+  const error = new RunnerError('HostInUse', `the host is claimed by run ${holder.runID} of machine ${namespace}/${name} (uid ${uid})`);
+  error.holder = holder;
+  return error;
 }
 
 export function holderOf(lines: readonly Line[]): Claimant | undefined {

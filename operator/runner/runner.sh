@@ -167,10 +167,11 @@ sweep() { # what a power cut left of claims that were being made or removed. (Of
   done
 }
 
-do_claim() { # RUN NAMESPACE NAME UID BEGUN ABANDONED: whether something ran already, and whose claim it takes the place of
+do_claim() { # RUN NAMESPACE NAME UID BEGUN ABANDONED ORPHAN: whether something ran already, and whose claim it takes the place of
   require
   boot
   if ! mine "$1" && [ -n "$6" ]; then abandon "$6"; fi
+  if ! mine "$1" && [ -n "$7" ]; then withdraw "$7"; fi
   if ! mine "$1" && [ -z "$holder" ]; then
     new=$STATE/new.$boot.$nonce intent=$VOLATILE/$1.claim.$nonce
     words=$(fill "$@" 2>&1) || { rm -rf "$new" "$intent"; fail HostNotWritable "$words"; }

@@ -77,11 +77,11 @@ class ShellRunner implements Runner {
   async claim(
     claimant: Claimant,
     cleanup: CleanupPlan | undefined,
-    { begun = false, abandoned = '' }: ClaimOptions = {},
+    { begun = false, abandoned = '', orphan = '' }: ClaimOptions = {},
   ): Promise<{ facts: HostFacts; state: RunState }> {
     const { namespace, name, uid } = claimant.machine;
     const uploads = cleanup === undefined ? [] : cleanupFiles(cleanup);
-    const args = [claimant.runID, namespace, name, uid, begun ? 'yes' : 'no', abandoned];
+    const args = [claimant.runID, namespace, name, uid, begun ? 'yes' : 'no', abandoned, orphan];
     const lines = await this.#ask({ verb: 'claim', args, uploads });
     const found = stateOf(lines, claimant.runID);
     if (found === undefined) throw new RunnerError('RunnerProtocol', 'the host took the claim and did not say its state');

@@ -35,6 +35,8 @@ export type RunnerErrorReason =
 
 export class RunnerError extends Error {
   readonly reason: RunnerErrorReason;
+  /** Of HostInUse: who has the host. */
+  holder?: Claimant;
   constructor(reason: RunnerErrorReason, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.name = 'RunnerError';
@@ -54,6 +56,8 @@ export interface ClaimOptions {
   begun?: boolean;
   /** Run ID, or UID of the machine, whose claim a person gave up: what lives of that run is ended, and this claim takes its place. */
   abandoned?: string | undefined;
+  /** Run ID of a claim whose machine is gone: where nothing was ever started under it, this claim takes its place. */
+  orphan?: string | undefined;
 }
 
 /** What a run shows, in order. `offset`: where the next follow goes on after this event, in bytes. */

@@ -3,14 +3,13 @@ import type { Cluster } from '../../../apis/cluster/types.ts';
 import { ANNOTATION } from '../../../apis/infrastructure/group.ts';
 import type { PooledRemoteMachine, RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import { REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
-import type { KubernetesObject } from '../../../apis/meta.ts';
-import { isNotFound, type ObjectName, type Resource } from '../../framework/types.ts';
+import { find } from '../hosts/presence.ts';
 import type { EntryDeps } from './deps.ts';
 
 /** Whether the machine that the status names is there and has not gone on to another entry. Rejects with ApiError. */
 export async function serves({ client }: EntryDeps, { metadata, status }: PooledRemoteMachine, signal: AbortSignal): Promise<boolean> {
   const ref = status?.machineRef;
-  const machine = ref && (await read<RemoteMachine>(client, REMOTE_MACHINES, ref, signal));
+  const machine = ref && (await find<RemoteMachine>(client, REMOTE_MACHINES, ref, signal));
   if (machine === undefined) return false;
   const bound = machine.metadata.annotations?.[ANNOTATION.poolEntry];
   return (ref?.uid ?? machine.metadata.uid) === machine.metadata.uid && (bound === undefined || bound === metadata.name);
@@ -22,21 +21,6 @@ export async function isHeld(deps: EntryDeps, { metadata, status }: PooledRemote
   if (reserved !== true || machineRef?.clusterName === undefined || metadata.annotations?.[ANNOTATION.quarantined] !== undefined)
     return false;
   const name = { namespace: machineRef.namespace, name: machineRef.clusterName };
-  const cluster = await read<Cluster>(deps.client, deps.clusterResource, name, signal);
+  const cluster = await find<Cluster>(deps.client, deps.clusterResource, name, signal);
   return cluster === undefined || cluster.spec?.paused === true;
-}
-
-/** Undefined: there is no such object. */
-async function read<T extends KubernetesObject>(
-  client: EntryDeps['client'],
-  resource: Resource,
-  name: ObjectName,
-  signal: AbortSignal,
-): Promise<T | undefined> {
-  try {
-    return await client.get<T>(resource, name, signal);
-  } catch (error) {
-    if (isNotFound(error)) return undefined;
-    throw error;
-  }
 }

@@ -10,12 +10,14 @@ import type { SettleOptions } from '../../pool/allocator.ts';
 import { pinsHostKey, trustOf } from '../../pool/host-key-pins.ts';
 import { endpointOf, providerIDOf } from '../../pool/identity.ts';
 import type { BootstrapOutcome, Ended, Progress } from '../../runner/execution.ts';
+import type { Claimant } from '../../runner/types.ts';
 import type { HostKey } from '../../ssh/types.ts';
 import { type AccessResult, type HostSpec, hostSpecOf } from '../hosts/access.ts';
 import type { Attempts } from '../hosts/attempts.ts';
 import { durationOf } from '../hosts/duration.ts';
 import { allowsOtherHost, type Failure, failureOf, InputError } from '../hosts/failure.ts';
 import { ifValid, outputFilter, type OutputFilter, planFor, readBootstrapData } from './bootstrap-data.ts';
+import { isRunGone } from '../hosts/presence.ts';
 import { type HostOutcome, limitsOf } from '../hosts/tasks.ts';
 import type { MachineDeps } from './deps.ts';
 import { pinHostKey, replacesPin } from './host-key.ts';
@@ -127,6 +129,7 @@ export class Bootstrap {
       plan: data && ((facts: BootstrapOutcome['facts']) => planFor(planner, data, instance, facts)),
       begun,
       abandoned: scope.entry?.metadata.annotations?.[ANNOTATION.abandonedRun],
+      isGone: (holder: Claimant, signal: AbortSignal) => isRunGone(client, holder, signal),
       options: { commandsAsScript: spec.commandsAsScript ?? false, workingDir: spec.workingDir ?? '/' },
       timeout: durationOf(machine.metadata.annotations?.[REQUEST.bootstrapTimeout]) ?? settings.bootstrapTimeout,
       onTouch: () => {
