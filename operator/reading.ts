@@ -11,9 +11,9 @@ type Reader = Thread<typeof FUNCTIONS>;
 const FILE = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
 
 /** Documents take some milliseconds. */
-export const startPlanning = (): Reader => new Thread(FILE, { cpu: 2_000, wall: 20_000, megabytes: 200 });
+export const startPlanning = (): Reader => new Thread(FILE, { cpu: 2_000, wall: 60_000, megabytes: 200 });
 /** `ssh-keygen -a 100` asks for two seconds, and there are slower machines. */
-export const startDecrypting = (): Reader => new Thread(FILE, { cpu: 10_000, wall: 60_000, megabytes: 200 });
+export const startDecrypting = (): Reader => new Thread(FILE, { cpu: 10_000, wall: 120_000, megabytes: 200 });
 
 export const plannerIn =
   (thread: Reader): Planner =>

@@ -1,4 +1,5 @@
 import { pathToFileURL } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { join } from 'node:path';
 import type { FUNCTIONS } from './testing/thread-functions.ts';
 import { LimitExceeded, Thread } from './thread.ts';
@@ -39,4 +40,12 @@ test('what takes long without taking CPU time may, until the other limit', async
   thread = start({ cpu: 300, wall: 2_500 });
   expect(await thread.call('sleep', 900)).toBe('timed-out');
   await expect(thread.call('sleep', 60_000)).rejects.toThrow(LimitExceeded);
+});
+
+test('where nobody can say how much CPU time it takes, as on a machine that is overloaded, it may take as long as the other limit', async () => {
+  const asked = jest.spyOn(Worker.prototype, 'cpuUsage').mockReturnValue(new Promise(() => undefined));
+  thread = start({ cpu: 300 });
+  expect(await thread.call('sleep', 1_500)).toBe('timed-out');
+  expect(asked).toHaveBeenCalled();
+  asked.mockRestore();
 });

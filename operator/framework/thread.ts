@@ -5,9 +5,9 @@
 import { parentPort, Worker } from 'node:worker_threads';
 
 export interface ThreadLimits {
-  /** CPU time of a call, ms. On a busy machine it may take longer. */
+  /** CPU time of a call, ms. */
   cpu: number;
-  /** Time of a call, ms; for what does not even say how much CPU time it took. */
+  /** Time of a call, ms; much more, as on a busy machine nobody may be able to say how much CPU time it took. */
   wall: number;
   /** Of its heap. */
   megabytes: number;
@@ -99,13 +99,15 @@ export class Thread<F extends Functions> {
 
   async #watch(call: Call, worker: Worker): Promise<void> {
     const begin = performance.now();
-    const before = await cpuOf(worker);
+    let before = await cpuOf(worker);
     while (this.#call === call) {
       await pause(LOOK);
       const wall = performance.now() - begin;
       if (wall < this.#limits.cpu) continue;
-      const cpu = ((await cpuOf(worker)) ?? wall) - (before ?? 0);
+      const now = await cpuOf(worker);
+      before ??= now;
       if (this.#call !== call) return;
+      const cpu = (now ?? 0) - (before ?? 0);
       if (cpu <= this.#limits.cpu && wall <= this.#limits.wall) continue;
       // What does not stop is left behind: a thread in the middle of a native call ends after it.
       this.#worker = undefined;
