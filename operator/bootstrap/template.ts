@@ -43,10 +43,8 @@ export function renderTemplate(text: string, instance: InstanceData): { text: st
 /** cloud-init's standardised instance data (v1, also at the top level) and the metadata that bootstrap providers name. */
 function variables(instance: InstanceData): Record<string, unknown> {
   const given = (name: string, value: string | undefined) => (value === undefined ? {} : { [name]: value });
-  const place = Object.assign(
-    {},
-    ...['availability_zone', 'availability-zone', 'region'].map((name) => given(name, instance.failureDomain)),
-  );
+  const zone = instance.failureDomain;
+  const place = { ...given('availability_zone', zone), ...given('availability-zone', zone), ...given('region', zone) };
   const system = { ...given('kernel_release', instance.kernelRelease), ...given('machine', instance.architecture) };
   const identity = {
     hostname: instance.hostname,
