@@ -270,6 +270,7 @@ export const FINDINGS: Record<string, string> = {
   HeaderMissing: 'The data does not begin with #cloud-config; it is taken as cloud-config all the same.',
   DuplicateKey: 'A key stands there more than once; the last one counts, as in cloud-init.',
   DuplicatePart: 'A part of the data has the name of a later one, or of the commands of runcmd, which takes its place, as in cloud-init.',
+  DuplicateUser: 'Two entries of users have one name and are one user; of a field that both have the first counts, as in cloud-init.',
   TemplateVariableMissing:
     'The template names a variable that does not exist here; CI_MISSING_JINJA_VAR/<name> stands in its place, as in cloud-init.',
   RunsOnceOnly: 'bootcmd runs once, with the bootstrap, and not at every boot.',

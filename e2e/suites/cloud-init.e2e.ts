@@ -34,8 +34,10 @@ let objects: Objects;
 let reports: Reports;
 
 const corpus = new Map(
-  ['cloud-config', 'multi-part', `kubeadm-${versionOf('cluster-api')}/cloud-config`]
-    .flatMap((folder) => readdirSync(join(CORPUS, folder)).map((name) => join(folder, name)))
+  ['cloud-config', 'documented', 'multi-part', `kubeadm-${versionOf('cluster-api')}/cloud-config`]
+    .flatMap((folder) => readdirSync(join(CORPUS, folder), { withFileTypes: true }).map((entry) => ({ entry, folder })))
+    // A folder within has documents of disks, which these hosts do not have.
+    .flatMap(({ entry, folder }) => (entry.isFile() ? [join(folder, entry.name)] : []))
     .filter((name) => name.includes(DOCUMENT))
     .map((name) => [name, readFileSync(join(CORPUS, name), 'utf8')]),
 );

@@ -10,6 +10,7 @@ export interface Token {
 export interface Node {
   type: string;
   value?: unknown;
+  object?: Node;
   property?: Node;
   body?: Node[];
   alternate?: Node[];

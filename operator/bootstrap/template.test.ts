@@ -44,12 +44,15 @@ test.each([
   ['{% if secret %}', 'a block is not closed, or an expression cannot be evaluated'],
   ['{{ secret() }}', 'a block is not closed, or an expression cannot be evaluated'],
   ['{% for a in range(9000) %}{% for b in range(9000) %}{{ b }}{% endfor %}{% endfor %}', 'it takes more than 200000 steps'],
+  ['{{ v1.nothing.at_all }}', 'it asks for a member of nothing, which a machine here does not have'],
+  ["{% if nothing['at_all'] is defined %}{% endif %}", 'it asks for a member of nothing, which a machine here does not have'],
+  ["{{ nothing.upper() | default('x') }}", 'it asks for a member of nothing, which a machine here does not have'],
   ['{{ range(1000000000) }}', 'range() gives more than 10000 elements'],
   [
     `{% set ns = namespace(x='${'x'.repeat(64)}') %}{% for i in range(40) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}`,
     'it grows to more than',
   ],
-  ["{{ ''.constructor.constructor('return process')() }}", 'a block is not closed, or an expression cannot be evaluated'],
+  ["{{ ''.constructor.constructor('return process')() }}", 'it asks for a member of constructor, which a machine here does not have'],
   [`{{ ${'('.repeat(20000)} }}`, 'is not closed'],
   [`{{ ${'('.repeat(20000)}1${')'.repeat(20000)} }}`, 'syntax error'],
 ])('%.60s is refused', (template, expected) => {

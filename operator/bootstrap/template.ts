@@ -34,7 +34,7 @@ export function renderTemplate(text: string, instance: InstanceData): { text: st
     return { text: rendered + lastBreak, findings: interpreter.missing() };
   } catch (cause) {
     if (cause instanceof BootstrapDataError) throw cause;
-    const what = cause instanceof LimitExceeded ? cause.message : 'a block is not closed, or an expression cannot be evaluated';
+    const what = cause instanceof Refused ? cause.message : 'a block is not closed, or an expression cannot be evaluated';
     // The engine's own message may quote the template, so it goes no further.
     throw new BootstrapDataError('BootstrapDataInvalid', `the Jinja template of the bootstrap data cannot be rendered: ${what}`);
   }
@@ -43,10 +43,8 @@ export function renderTemplate(text: string, instance: InstanceData): { text: st
 /** cloud-init's standardised instance data (v1, also at the top level) and the metadata that bootstrap providers name. */
 function variables(instance: InstanceData): Record<string, unknown> {
   const given = (name: string, value: string | undefined) => (value === undefined ? {} : { [name]: value });
-  const place = Object.assign(
-    {},
-    ...['availability_zone', 'availability-zone', 'region'].map((name) => given(name, instance.failureDomain)),
-  );
+  const zone = instance.failureDomain;
+  const place = { ...given('availability_zone', zone), ...given('availability-zone', zone), ...given('region', zone) };
   const system = { ...given('kernel_release', instance.kernelRelease), ...given('machine', instance.architecture) };
   const identity = {
     hostname: instance.hostname,
@@ -71,7 +69,7 @@ function variables(instance: InstanceData): Record<string, unknown> {
 function boundedRange(start: number, stop?: number, step = 1): number[] {
   const [from, to] = stop === undefined ? [0, start] : [start, stop];
   const length = Math.ceil((to - from) / step);
-  if (!Number.isFinite(length) || length > MAX_RANGE) throw new LimitExceeded(`range() gives more than ${MAX_RANGE} elements`);
+  if (!Number.isFinite(length) || length > MAX_RANGE) throw new Refused(`range() gives more than ${MAX_RANGE} elements`);
   return Array.from({ length: Math.max(0, length) }, (_, index) => from + index * step);
 }
 
@@ -92,13 +90,15 @@ function tokensOf(piece: Piece): Token[] {
   }
 }
 
-class LimitExceeded extends Error {}
+/** Its message has nothing of the template but names. */
+class Refused extends Error {}
 
 /** The engine, with its work counted and its undefined outputs named. */
 class BoundedInterpreter extends Interpreter {
   #steps = 0;
   readonly #outputs = new Set<Node>();
   readonly #missing = new Set<string>();
+  readonly #owners = new Set<Node>();
 
   /** Finds the expressions whose value is written out: those that stand in a block's body. */
   markOutputs(node: Node): void {
@@ -117,10 +117,15 @@ class BoundedInterpreter extends Interpreter {
   }
 
   override evaluate(node: Node | undefined, scope: Scope): Value {
-    if (++this.#steps > MAX_STEPS) throw new LimitExceeded(`it takes more than ${MAX_STEPS} steps`);
+    if (++this.#steps > MAX_STEPS) throw new Refused(`it takes more than ${MAX_STEPS} steps`);
+    if (node?.object !== undefined) this.#owners.add(node.object);
     const value = super.evaluate(node, scope);
+    // Also in a test for what is defined; cloud-init passes over the whole document.
+    if (node !== undefined && value.type === 'UndefinedValue' && this.#owners.has(node)) {
+      throw new Refused(`it asks for a member of ${nameOf(node)}, which a machine here does not have`);
+    }
     if (typeof value.value === 'string' && value.value.length > MAX_DOCUMENT_BYTES) {
-      throw new LimitExceeded(`it grows to more than ${MAX_DOCUMENT_BYTES} characters`);
+      throw new Refused(`it grows to more than ${MAX_DOCUMENT_BYTES} characters`);
     }
     if (node === undefined || value.type !== 'UndefinedValue' || !this.#outputs.has(node) || isStatement(node)) return value;
     const name = nameOf(node);

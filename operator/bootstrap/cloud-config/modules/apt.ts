@@ -33,7 +33,7 @@ const source = z
     keyid: refused(KEYID).optional(),
     keyserver: z.unknown().optional(),
   })
-  .refine(({ source: given = '', key }) => key !== undefined || !KEY_FILE.test(given), {
+  .refine(({ source: given = '', key, keyid }) => (key ?? keyid) !== undefined || !KEY_FILE.test(given), {
     message: 'names $KEY_FILE, and has no key',
     path: ['source'],
   });

@@ -1,7 +1,8 @@
 import { quote } from '../../../ssh/quote.ts';
 import type { Disk, FileSystem } from './disk_setup.ts';
 
-type Layout = Exclude<NonNullable<Disk['layout']>, boolean>;
+type Layout = Exclude<NonNullable<Disk['layout']>, false>;
+type Shares = Exclude<Layout, true | 'remove'>;
 
 /** Sets device to the disk itself, whatever link names it. */
 export const device = (name: string) => `device=${quote(name)}
@@ -26,12 +27,28 @@ export const REREAD = `reread() {
   fi
 }`;
 
+/** Mounted, swapped to, or part of an array, a group of volumes or an encrypted device. */
+export const IN_USE = `in_use() { # DISK-OR-PARTITION
+  [ -z "$(lsblk --nodeps --noheadings --output MOUNTPOINT "$1")" ] || return 0
+  [ -n "$(ls "/sys/class/block/\${1##*/}/holders" 2>/dev/null || :)" ]
+}`;
+
+/** Ends the script where the device, or anything on it, is in use: the tools are forced and ask nobody, and no overwrite means that. */
+export const UNUSED = `${IN_USE}
+parts=$(lsblk --list --noheadings --paths --output NAME "$device")
+for part in $parts; do
+  if in_use "$part"; then
+    echo "$part is in use on this host, so $device is not written to; nothing may be mounted from it, swap to it or be built on it" >&2
+    exit 1
+  fi
+done`;
+
 export function partitionScript(name: string, table: 'mbr' | 'gpt', layout: Layout, overwrite: boolean): string {
   const parts = ['set -eu', device(name), REREAD, IS_DISK];
-  if (layout === 'remove') return `${[...parts, REMOVE].join('\n')}\n`;
-  const types = layout.map(({ type }) => type ?? (table === 'mbr' ? '83' : ''));
-  const make = table === 'mbr' ? mbr(layout) : gpt(layout);
-  return `${[...parts, found(table, types), ...(overwrite ? [] : [KEEP]), make, 'reread'].join('\n')}\n`;
+  if (layout === 'remove') return `${[...parts, UNUSED, REMOVE].join('\n')}\n`;
+  const shares = layout === true ? [{ size: 100 }] : layout;
+  const make = table === 'mbr' ? mbr(shares) : gpt(shares);
+  return `${[...parts, found(table, layout), ...(overwrite ? [] : [KEEP]), UNUSED, make, 'reread'].join('\n')}\n`;
 }
 
 export const IS_DISK = `case $(lsblk --nodeps --noheadings --output TYPE "$device") in
@@ -45,19 +62,19 @@ done
 wipefs --all "$device"
 reread`;
 
-/** A disk that has as many partitions of these types is as it should be. */
-function found(table: 'mbr' | 'gpt', types: string[]): string {
+/** As in cloud-init a disk is as it should be that has as many partitions, of the types that are said; for `true` it is one that has any. */
+function found(table: 'mbr' | 'gpt', layout: Shares | true): string {
   const list =
     table === 'mbr'
       ? `sfdisk --dump "$device" 2>/dev/null | sed -n 's/.*type= *\\([0-9A-Za-z-]*\\).*/\\1/p'`
       : `sgdisk --print "$device" 2>/dev/null | sed -n 's/^ *[0-9][0-9]* .* \\([0-9A-F]\\{4\\}\\) .*/\\1/p; s/^ *[0-9][0-9]* .* \\([0-9A-F]\\{4\\}\\)$/\\1/p' | sed 's/00$//'`;
-  const checks = types.map((type) => `  case \${1-none} in ${type === '' ? '?*' : quote(type)}) shift ;; *) return 1 ;; esac`);
+  const types = layout === true ? [] : layout.map(({ type }) => type);
+  const checks = types.map((type) => (type === undefined ? '  shift' : `  case $1 in ${quote(type)}) shift ;; *) return 1 ;; esac`));
   return `as_wanted() {
   # shellcheck disable=SC2046 # a type a word
   set -- $(${list})
-  [ $# -eq ${types.length} ] || return 1
-${checks.join('\n')}
-}
+  [ $# ${layout === true ? '-ge 1' : `-eq ${types.length}`} ] || return 1
+${checks.map((check) => `${check}\n`).join('')}}
 if as_wanted; then
   echo "$device has these partitions already"
   exit 0
@@ -65,7 +82,7 @@ fi`;
 }
 
 const KEEP = `if [ "$(lsblk --list --noheadings "$device" | wc -l)" -gt 1 ] || [ -n "$(blkid -c /dev/null -o value -s TYPE "$device" || :)" ]; then
-  echo "$device is in use, and stays as it is without overwrite"
+  echo "$device is not empty, and stays as it is without overwrite"
   exit 0
 fi`;
 
@@ -74,7 +91,7 @@ const SECTORS = 'sectors=$(($(blockdev --getsize64 "$device") / $(blockdev --get
 /** The last partition takes what is left. Percentages may have a fraction, which sh can't multiply. */
 const size = (percent: number) => `$((sectors * ${Math.round(percent * 1000)} / 100000))`;
 
-function mbr(layout: Exclude<Layout, 'remove'>): string {
+function mbr(layout: Shares): string {
   const lines = layout.map(({ size: percent, type = '83' }, index) =>
     index === layout.length - 1 ? `,,${type}` : `,${size(percent)},${type}`,
   );
@@ -85,7 +102,7 @@ ${lines.join('\n')}
 END`;
 }
 
-function gpt(layout: Exclude<Layout, 'remove'>): string {
+function gpt(layout: Shares): string {
   const commands = layout.flatMap(({ size: percent, type }, index) => {
     const end = index === layout.length - 1 ? '0' : `+${size(percent)}`;
     const typed = type === undefined ? [] : [`sgdisk --typecode=${index + 1}:${quote(type.padEnd(4, '0'))} "$device"`];
@@ -105,6 +122,7 @@ export function fileSystemScript(wanted: FileSystem & { partition: string }): st
     `type=${quote(wanted.filesystem ?? '')}`,
     `label=${quote(label)}`,
     ...(wanted.partition.toLowerCase() === 'none' ? [] : ['value() { blkid -c /dev/null -o value -s "$1" "$2" || :; }', target(wanted)]),
+    UNUSED,
     wanted.cmd === undefined ? make(wanted) : command(wanted.cmd),
   ];
   return `${parts.join('\n')}\n`;

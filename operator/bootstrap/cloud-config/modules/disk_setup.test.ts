@@ -1,8 +1,13 @@
 import { execFileSync } from 'node:child_process';
+import { canLoop, Loop } from '../../testing/loop.ts';
 import { canSandbox, Sandbox, SHELLS } from '../../testing/sandbox.ts';
 import { commandsOf, planOf, refusalOf } from '../testing.ts';
 
 const lines = (yaml: string) => commandsOf(yaml).flatMap((step) => step.script.split('\n'));
+const scriptsOf = (yaml: string) =>
+  commandsOf(yaml)
+    .map(({ script }) => script)
+    .join('');
 
 test('partitions before file systems; aliases; nothing for a layout that asks for nothing', () =>
   expect(
@@ -10,6 +15,17 @@ test('partitions before file systems; aliases; nothing for a layout that asks fo
       'fs_setup: [{device: data.1, filesystem: ext4}]\ndevice_aliases: {data: /dev/sdb}\ndisk_setup: {data: {layout: true}, c: {layout: false}}',
     ).steps.map((step) => step.name),
   ).toEqual(['disk_setup data', 'fs_setup[0] data.1']));
+
+test('mounts know the aliases of devices', () =>
+  expect(
+    lines('device_aliases: {ephemeral0: /dev/sdb, data: sdc}\nmounts: [[ephemeral0, /a], [data.2, /b], [other, /c]]').filter((line) =>
+      /^add_mount [^(]/.test(line),
+    ),
+  ).toEqual([
+    'add_mount /dev/sdb /a auto "$default_options" 0 2',
+    'add_mount sdc.2 /b auto "$default_options" 0 2',
+    'add_mount other /c auto "$default_options" 0 2',
+  ]));
 
 test('golden: tables', () => {
   const mbr = lines('disk_setup: {/dev/sdb: {layout: [33, [66, 82]]}}').join('\n');
@@ -54,6 +70,46 @@ test.each([
     using host = new Sandbox();
     for (const { script } of commandsOf('disk_setup: {none: {layout: true}}\nfs_setup: [{device: /dev/none, filesystem: ext4}]')) {
       expect(host.run(script, shell)).toEqual({ code: 1, output: 'this host has no disk /dev/none\n' });
+    }
+  });
+
+  test.each([
+    ['true', '83', 0],
+    ['true', '82 83', 0],
+    ['true', '', 1],
+    ['[50, 50]', '83 82', 0],
+    ['[50, 50]', '83', 1],
+    ['[50, [50, 82]]', '83 82', 0],
+    ['[50, [50, 82]]', '82 83', 1],
+  ])('layout %s on a disk with partitions of the types "%s" is written %d times, with overwrite', (layout, types, times) => {
+    using host = new Sandbox();
+    host.stub('udevadm');
+    host.stub('partprobe');
+    host.stub('lsblk', 'case "$*" in *TYPE*) echo disk ;; esac');
+    host.stub('blockdev', 'echo 512');
+    host.stub('sfdisk', `[ "$1" != --dump ] || for type in ${types}; do echo "/dev/x : start=1, size=1, type=$type"; done`);
+    expect(host.run(scriptsOf(`disk_setup: {/dev/loop0: {layout: ${layout}, overwrite: true}}`), shell).code).toBe(0);
+    expect(host.calls().filter((call) => call.startsWith('sfdisk --force'))).toHaveLength(times);
+  });
+
+  (canLoop ? test : test.skip).each([
+    ['disk_setup: {DISK: {layout: true, overwrite: true}}', 'sfdisk --force DISK'],
+    ['disk_setup: {DISK: {table_type: gpt, layout: [100], overwrite: true}}', 'sgdisk --zap-all DISK'],
+    ['disk_setup: {DISK: {layout: remove}}', 'wipefs --all DISK'],
+    ['fs_setup: [{device: DISK, partition: none, filesystem: ext4, overwrite: true}]', 'mkfs.ext4 -F DISK'],
+    ['fs_setup: [{device: DISK, partition: none, cmd: mkfs.xfs -f %(device)s}]', 'mkfs.xfs -f DISK'],
+  ])('%s: never while it is mounted', (yaml, call) => {
+    using disk = new Loop();
+    const [script, of] = [scriptsOf(yaml.replace('DISK', disk.device)), call.replace('DISK', disk.device)];
+    for (const mounted of [true, false]) {
+      using host = new Sandbox();
+      for (const tool of ['sfdisk', 'sgdisk', 'wipefs', 'mkfs.ext4', 'mkfs.xfs', 'udevadm', 'partprobe']) host.stub(tool);
+      const { code, output } = host.run(`${mounted ? `mkdir /data && mount ${disk.device} /data` : ':'}\n${script}`, shell);
+      expect({ code, output, wrote: host.calls().includes(of) }).toEqual(
+        mounted
+          ? { code: 1, output: expect.stringContaining(`${disk.device} is in use on this host`) as string, wrote: false }
+          : { code: 0, output: expect.any(String) as string, wrote: true },
+      );
     }
   });
 });

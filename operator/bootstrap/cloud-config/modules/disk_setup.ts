@@ -3,6 +3,7 @@ import type { Step } from '../../plan.ts';
 import { defineModule, scriptStep } from '../module.ts';
 import { argument, flag, line, listOf, text } from '../values.ts';
 import { fileSystemScript, partitionScript } from './disk_scripts.ts';
+import { mountKeys, planMounts } from './mounts.ts';
 
 const device = line.refine((value) => /^[A-Za-z0-9/][A-Za-z0-9/._:+-]*$/.test(value), 'is not the name of a device');
 
@@ -24,11 +25,9 @@ const partition = z
   .union([percent.transform((size) => ({ size })), z.tuple([percent, partitionType]).transform(([size, type]) => ({ size, type }))])
   .transform((value): { size: number; type?: string } => value);
 
-const layout = z
-  .union([z.boolean(), z.literal('remove'), z.array(partition).min(1, 'is empty')], {
-    error: 'expected true, false, remove, or a list of percentages',
-  })
-  .transform((value) => (value === true ? [{ size: 100 }] : value));
+const layout = z.union([z.boolean(), z.literal('remove'), z.array(partition).min(1, 'is empty')], {
+  error: 'expected true, false, remove, or a list of percentages',
+});
 
 const disk = z
   .strictObject({ table_type: z.enum(['mbr', 'gpt']).optional(), layout: layout.optional(), overwrite: flag.optional() })
@@ -62,17 +61,21 @@ const fileSystem = z
 export type Disk = z.output<typeof disk>;
 export type FileSystem = z.output<typeof fileSystem>;
 
-/** Partitions and file systems. What a disk holds already stays, unless `overwrite` says otherwise. */
-export const diskSetup = defineModule({
+/**
+ * Partitions, file systems and mounts, which share the names of devices. What a disk holds already stays, unless `overwrite` says
+ * otherwise; what is in use stays whatever it says.
+ */
+export const disks = defineModule({
   keys: {
     device_aliases: z.record(z.string(), device).nullable(),
     disk_setup: z.record(z.string(), disk).nullable(),
     fs_setup: listOf(fileSystem),
+    ...mountKeys,
   },
-  plan({ device_aliases: aliases, disk_setup: disks, fs_setup: systems = [] }) {
+  plan({ device_aliases: aliases, disk_setup: tables, fs_setup: systems = [], ...mounts }, context) {
     const named = (name: string) => aliases?.[name] ?? name;
     // cloud-init sorts the names of maps before it goes through them.
-    const sorted = Object.entries(disks ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+    const sorted = Object.entries(tables ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
     const partitioned = sorted.flatMap(([name, wanted]): Step[] =>
       wanted.layout === undefined || wanted.layout === false
         ? []
@@ -84,10 +87,20 @@ export const diskSetup = defineModule({
           ],
     );
     const formatted = systems.map((wanted, index) => {
-      const [, name = wanted.device, part] = /^(.*)\.(\d+)$/.exec(wanted.device) ?? [];
+      const [name, part] = dotted(wanted.device);
       const target = { ...wanted, device: named(name), partition: part ?? wanted.partition ?? 'any' };
       return scriptStep(`fs_setup[${index}] ${wanted.device}`, fileSystemScript(target));
     });
-    return [...partitioned, ...formatted];
+    const mounted = planMounts(mounts, context, (device) => {
+      const [name, part] = dotted(device);
+      return part === undefined ? named(name) : `${named(name)}.${part}`;
+    });
+    return [...partitioned, ...formatted, ...mounted];
   },
 });
+
+/** `sdb.1` is the first partition of sdb. */
+function dotted(device: string): [name: string, partition: string | undefined] {
+  const [, name = device, part] = /^(.*)\.(\d+)$/.exec(device) ?? [];
+  return [name, part];
+}

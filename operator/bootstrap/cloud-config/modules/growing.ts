@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { defineModule } from '../module.ts';
-import { flag } from '../values.ts';
 
 const RUNNING = 'a partition of a running system is not resized; leave the key out, turn it off, or do it before the host is entered';
 const off = z.union([z.literal('off'), z.literal('false'), z.literal(false)], { error: RUNNING });
@@ -9,7 +8,8 @@ const off = z.union([z.literal('off'), z.literal('false'), z.literal(false)], { 
 export const growing = defineModule({
   keys: {
     growpart: z.union([off, z.object({ mode: off })], { error: RUNNING }).nullable(),
-    resize_rootfs: flag.refine((value) => !value, RUNNING),
+    // Anything else than these words asks for it: true, and noblock, which does it in the background.
+    resize_rootfs: z.union([off, z.literal('no')], { error: RUNNING }).nullable(),
   },
   plan: () => [],
 });

@@ -3,13 +3,12 @@ import { apt } from './apt.ts';
 import { bootcmd } from './bootcmd.ts';
 import { caCerts } from './ca_certs.ts';
 import { chpasswd } from './chpasswd.ts';
-import { diskSetup } from './disk_setup.ts';
+import { disks } from './disk_setup.ts';
 import { finalMessage } from './final_message.ts';
 import { groups } from './groups.ts';
 import { growing } from './growing.ts';
 import { hostname } from './hostname.ts';
 import { locale } from './locale.ts';
-import { mounts } from './mounts.ts';
 import { ntp } from './ntp.ts';
 import { output } from './output.ts';
 import { packages, rebootIfRequired } from './packages.ts';
@@ -29,8 +28,7 @@ export const MODULES: Module[] = [
   bootcmd,
   writeFiles,
   growing,
-  diskSetup,
-  mounts,
+  disks,
   hostname,
   caCerts,
   groups,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { defineModule, scriptStep } from '../module.ts';
+import type { Step } from '../../plan.ts';
+import { type Context, scriptStep } from '../module.ts';
 import { Float } from '../scalars.ts';
 import { line } from '../values.ts';
 import { mountsScript, type Mount, type Swap } from './mounts_script.ts';
@@ -37,25 +38,34 @@ const swap = z
 /** Names by which cloud-init asks a cloud for its disks; nobody answers here. */
 const CLOUD_DEVICE = /^(?:ami|root|swap|ephemeral\d*|ebs\d*)(?:\.\d+)?$/;
 
+export const mountKeys = {
+  mounts: z.array(entry).nullable(),
+  mount_default_fields: z.array(field).length(6, 'has not the six fields of /etc/fstab').nullable(),
+  swap,
+};
+
+interface Values {
+  mounts?: z.output<typeof entry>[] | null;
+  mount_default_fields?: (string | null)[] | null;
+  swap?: z.output<typeof swap>;
+}
+
 /** Lines of /etc/fstab that are kept apart by a comment of their own, and mounted at once. */
-export const mounts = defineModule({
-  keys: {
-    mounts: z.array(entry).nullable(),
-    mount_default_fields: z.array(field).length(6, 'has not the six fields of /etc/fstab').nullable(),
-    swap,
-  },
-  plan({ mounts: entries, mount_default_fields: defaults, swap: file }, { note }) {
-    const filled = fill(entries ?? [], defaults ?? DEFAULTS);
-    const known = filled.filter(({ device, index }) => {
-      if (!CLOUD_DEVICE.test(device)) return true;
-      note('MountIgnored', ['mounts', index], 'names a disk as a cloud does; a host here has none of that name, and nothing is mounted');
-      return false;
-    });
-    const wanted = swapOf(file);
-    if (known.length === 0 && wanted === undefined) return [];
-    return [scriptStep('mounts', mountsScript(known, wanted))];
-  },
-});
+export function planMounts(
+  { mounts: entries, mount_default_fields: defaults, swap: file }: Values,
+  { note }: Context,
+  named: (device: string) => string,
+): Step[] {
+  const filled = fill(entries ?? [], defaults ?? DEFAULTS).map((mount) => ({ ...mount, device: named(mount.device) }));
+  const known = filled.filter(({ device, index }) => {
+    if (!CLOUD_DEVICE.test(device)) return true;
+    note('MountIgnored', ['mounts', index], 'names a disk as a cloud does; a host here has none of that name, and nothing is mounted');
+    return false;
+  });
+  const wanted = swapOf(file);
+  if (known.length === 0 && wanted === undefined) return [];
+  return [scriptStep('mounts', mountsScript(known, wanted))];
+}
 
 const DEFAULTS = [null, null, 'auto', null, '0', '2'];
 

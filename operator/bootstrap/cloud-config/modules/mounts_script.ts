@@ -142,7 +142,7 @@ function automaticSize(maxsize: number | undefined): string {
   const limit =
     maxsize === undefined
       ? 'most=$((free / 4))\n[ "$most" -lt $((memory * 2)) ] || most=$((memory * 2))'
-      : `most=${maxsize}\n[ "$most" -le $((free / 10 * 9)) ] || most=$((free / 10 * 9))`;
+      : `most=${maxsize}\n[ "$most" -le $((free * 9 / 10)) ] || most=$((free * 9 / 10))`;
   return `memory=$(($(sed -n 's/^MemTotal: *\\([0-9]*\\) .*/\\1/p' /proc/meminfo) * 1024))
 # shellcheck disable=SC2046 # the fields of its last line
 set -- $(df -P -k "\${swap_folder:-/}" | tail -n 1)

@@ -23,6 +23,8 @@ export const REFUSED = new Map<string, string>([
   ['resolv_conf', 'the network of a host that is entered over it stays as it is'],
   ['wireguard', 'use packages, write_files and runcmd'],
   ['rsyslog', 'use packages, write_files and runcmd'],
+  ['create_hostname_file', 'the name of a host is in its file; preserve_hostname leaves both as they are'],
+  ['launch-index', 'machines here have no number; give those that differ a bootstrap configuration of their own'],
   ['keyboard', 'nobody types on a host here; use runcmd'],
   ['random_seed', 'a host that is running has its randomness already'],
   ['grub_dpkg', 'use apt.debconf_selections'],

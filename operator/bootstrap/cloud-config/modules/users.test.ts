@@ -168,7 +168,26 @@ test('users by name, in lists and with hyphens; the default user is told and lef
   expect(findings).toEqual(['DefaultUserIgnored users[0]']);
 });
 
+test('entries of one name are one user: the first says what both say', () => {
+  const { steps, findings } = planOf(`users:
+- {name: bob, gecos: First, sudo: [], ssh_authorized_keys: ['${KEY}']}
+- alice
+- {name: bob, gecos: Second, shell: /bin/sh, sudo: ALL, ssh_authorized_keys: [ssh-rsa AAAAsecond]}
+- [alice]
+`);
+  expect(steps.map(({ name }) => name)).toEqual(['users[0] bob', 'users[1] alice']);
+  const [bob] = steps.flatMap((step) => (step.kind === 'command' ? [step.script] : []));
+  expect(bob).toContain('useradd --comment First --shell /bin/sh --create-home');
+  expect(bob).toContain(KEY);
+  expect(bob).not.toContain('AAAAsecond');
+  expect(findings).toEqual(['DuplicateUser users[2]', 'DuplicateUser users[3]']);
+});
+
 test.each([
+  [
+    'users: [{name: a, system: true}, {name: a, ssh_authorized_keys: [k]}]',
+    'users[0].ssh_authorized_keys (line 1): ssh_authorized_keys needs a home',
+  ],
   ['users: [{gecos: x}]', 'users[0].name (line 1): is missing'],
   ['users: [{name: a b}]', 'users[0].name (line 1): is not the name of a user or a group'],
   ['users: [{name: -x}]', 'users[0].name (line 1): is not the name'],

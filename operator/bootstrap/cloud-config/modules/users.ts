@@ -26,34 +26,29 @@ const inactive = z
   .transform((value) => (typeof value === 'string' ? value : undefined))
   .refine((value) => value === undefined || /^-?\d{1,6}$/.test(value), 'is not a number of days');
 
-const user = z
-  .strictObject({
-    name: accountName,
-    gecos: optionalText.optional(),
-    homedir: path.optional(),
-    primary_group: z.union([accountName, z.null()]).optional(),
-    groups: z.union([names, z.null()]).optional(),
-    shell: path.optional(),
-    expiredate: optionalText.optional(),
-    inactive: inactive.optional(),
-    selinux_user: optionalText.optional(),
-    uid: uid.optional(),
-    system: flag.optional(),
-    no_create_home: flag.optional(),
-    no_user_group: flag.optional(),
-    no_log_init: flag.optional(),
-    create_groups: flag.optional(),
-    passwd: hash.nullable().optional(),
-    hashed_passwd: hash.nullable().optional(),
-    plain_text_passwd: line.nullable().optional(),
-    lock_passwd: flag.optional(),
-    sudo: sudo.optional(),
-    ssh_authorized_keys: publicKeys.optional(),
-  })
-  .refine((value) => !((value.no_create_home === true || value.system === true) && (value.ssh_authorized_keys ?? []).length > 0), {
-    message: 'ssh_authorized_keys needs a home directory, which no_create_home and system leave out',
-    path: ['ssh_authorized_keys'],
-  });
+const user = z.strictObject({
+  name: accountName,
+  gecos: optionalText.optional(),
+  homedir: path.optional(),
+  primary_group: z.union([accountName, z.null()]).optional(),
+  groups: z.union([names, z.null()]).optional(),
+  shell: path.optional(),
+  expiredate: optionalText.optional(),
+  inactive: inactive.optional(),
+  selinux_user: optionalText.optional(),
+  uid: uid.optional(),
+  system: flag.optional(),
+  no_create_home: flag.optional(),
+  no_user_group: flag.optional(),
+  no_log_init: flag.optional(),
+  create_groups: flag.optional(),
+  passwd: hash.nullable().optional(),
+  hashed_passwd: hash.nullable().optional(),
+  plain_text_passwd: line.nullable().optional(),
+  lock_passwd: flag.optional(),
+  sudo: sudo.optional(),
+  ssh_authorized_keys: publicKeys.optional(),
+});
 
 export type User = z.output<typeof user>;
 
@@ -65,14 +60,14 @@ const entry = z.unknown().transform((value, context): User[] => {
   const result = user.safeParse(withUnderscores(value));
   if (result.success) return [result.data];
   for (const issue of result.error.issues) context.addIssue({ ...issue });
-  return z.NEVER;
+  return [];
 });
 
 function usersByName(value: unknown, context: z.RefinementCtx): User[] {
   const result = names.safeParse(value);
   if (result.success) return result.data.map((name) => ({ name }));
   context.addIssue({ code: 'custom', message: 'is not the name of a user, nor a list of names' });
-  return z.NEVER;
+  return [];
 }
 
 /** cloud-init takes `lock-passwd` for `lock_passwd`. */
@@ -92,11 +87,45 @@ export const users = defineModule({
     users: z
       .union([text.transform((value) => value.split(',')), z.unknown()])
       .pipe(listOf(entry))
+      .pipe(z.transform(together).superRefine(checkHomes))
       .meta(DESCRIPTION),
   },
   plan: ({ users: list = [] }, context) =>
-    list.flatMap((entries, index) => entries.flatMap((one) => stepsFor(one, `users[${index}] ${one.name}`, index, context))),
+    list.flatMap(({ user: one, index, again }) => {
+      const message = `${one.name} stands there already: both are one user, made once, and what the first says of it counts, as in cloud-init`;
+      for (const later of again) context.note('DuplicateUser', ['users', later], message);
+      return stepsFor(one, `users[${index}] ${one.name}`, index, context);
+    }),
 });
+
+interface Wanted {
+  user: User;
+  /** Where it stands first. */
+  index: number;
+  /** Where else. */
+  again: number[];
+}
+
+/** Entries of one name are one user; of a field that several of them have the first counts, as in cloud-init. */
+function together(list: User[][]): Wanted[] {
+  const byName = new Map<string, Wanted>();
+  list.forEach((entries, index) => {
+    for (const one of entries) {
+      const before = byName.get(one.name);
+      if (before === undefined) byName.set(one.name, { user: one, index, again: [] });
+      else byName.set(one.name, { ...before, user: { ...one, ...before.user }, again: [...before.again, index] });
+    }
+  });
+  return [...byName.values()];
+}
+
+function checkHomes(list: Wanted[], context: z.RefinementCtx): void {
+  for (const { user: one, index } of list) {
+    if ((one.no_create_home !== true && one.system !== true) || (one.ssh_authorized_keys ?? []).length === 0) continue;
+    const message = 'ssh_authorized_keys needs a home directory, which no_create_home and system leave out';
+    context.addIssue({ code: 'custom', path: [index, 'ssh_authorized_keys'], message });
+  }
+}
 
 function stepsFor(one: User, name: string, index: number, { note }: Context): Step[] {
   if (one.name === DEFAULT) {

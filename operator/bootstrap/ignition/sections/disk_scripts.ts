@@ -1,4 +1,4 @@
-import { device, IS_DISK, REREAD } from '../../cloud-config/modules/disk_scripts.ts';
+import { device, IN_USE, IS_DISK, REREAD } from '../../cloud-config/modules/disk_scripts.ts';
 import { quote } from '../../../ssh/quote.ts';
 import type { Disk, Partition } from './disks.ts';
 
@@ -15,6 +15,7 @@ export function diskScript({ device: name, wipeTable, partitions = [] }: Disk): 
     REREAD,
     IS_DISK,
     IN_USE,
+    PARTS,
     'if in_use "$device"; then',
     '  echo "$device is in use as a whole" >&2',
     '  exit 1',
@@ -40,11 +41,7 @@ function call(one: Partition): string {
   return `partition ${words.join(' ')}${label}`;
 }
 
-const IN_USE = `in_use() { # DISK-OR-PARTITION
-  [ -z "$(lsblk --nodeps --noheadings --output MOUNTPOINT "$1")" ] || return 0
-  [ -n "$(ls "/sys/class/block/\${1##*/}/holders" 2>/dev/null || :)" ]
-}
-parts() { lsblk --list --noheadings --paths --output NAME "$device" | grep -vx "$device" || :; }`;
+const PARTS = `parts() { lsblk --list --noheadings --paths --output NAME "$device" | grep -vx "$device" || :; }`;
 
 const WIPE = `for part in $(parts); do
   if in_use "$part"; then

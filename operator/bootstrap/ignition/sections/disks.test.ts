@@ -1,3 +1,4 @@
+import { canLoop, Loop } from '../../testing/loop.ts';
 import { canSandbox, Sandbox, SHELLS } from '../../testing/sandbox.ts';
 import { document, planOf, refusalOf, scriptOf } from '../testing.ts';
 
@@ -150,5 +151,26 @@ esac`,
     const done = host.calls().filter((call) => call.startsWith('sgdisk') && !/--(?:info|pretend)/.test(call));
     if (typeof expected !== 'string') expect({ code, output, done }).toEqual({ code: 1, output: `${expected.fails}\n`, done: [] });
     else expect({ code, done }).toEqual({ code: 0, done: expected === '' ? [] : [`sgdisk ${expected} /dev/loop0`] });
+  });
+
+  (canLoop ? test : test.skip).each([
+    [(device: string) => ({ disks: [{ device, wipeTable: true }] }), 'is in use as a whole', 'sgdisk --zap-all DISK'],
+    [
+      (device: string) => ({ filesystems: [{ device, format: 'ext4', wipeFilesystem: true }] }),
+      'is in use on this host',
+      'mkfs.ext4 -F DISK',
+    ],
+  ])('%s: never while it is mounted', (wanted, sentence, call) => {
+    using disk = new Loop();
+    const script = scriptOf(storage(wanted(disk.device)), disk.device);
+    for (const mounted of [true, false]) {
+      using host = new Sandbox();
+      for (const tool of ['sgdisk', 'wipefs', 'mkfs.ext4', 'udevadm', 'partprobe']) host.stub(tool);
+      const { code, output } = host.run(`${mounted ? `mkdir /data && mount ${disk.device} /data` : ':'}\n${script}`, shell);
+      const wrote = host.calls().includes(call.replace('DISK', disk.device));
+      expect({ code, refused: output.includes(sentence), wrote }).toEqual(
+        mounted ? { code: 1, refused: true, wrote: false } : { code: 0, refused: false, wrote: true },
+      );
+    }
   });
 });

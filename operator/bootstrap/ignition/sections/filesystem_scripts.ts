@@ -1,4 +1,4 @@
-import { device } from '../../cloud-config/modules/disk_scripts.ts';
+import { device, UNUSED } from '../../cloud-config/modules/disk_scripts.ts';
 import { quote } from '../../../ssh/quote.ts';
 import type { Filesystem } from './filesystems.ts';
 
@@ -43,11 +43,10 @@ export function fileSystemScript({
   const parts = [
     'set -eu',
     device(name),
-    IN_USE,
     'value() { blkid -c /dev/null -o value -s "$1" "$device" || :; }',
     'type=$(value TYPE)',
     ...(wipe ? [] : [create === undefined ? keep(same.join(' && ')) : ONLY_EMPTY]),
-    'idle',
+    UNUSED,
     'wipefs --all "$device"',
     ...(maker === undefined ? [] : [`${[maker, ...words].map(quote).join(' ')} "$device"`]),
     'if command -v udevadm >/dev/null 2>&1; then',
@@ -62,13 +61,6 @@ function canonicalUUID(format: string, uuid: string): string {
   const lower = uuid.toLowerCase();
   return format === 'vfat' ? lower.replace(/^(.{4})-/, '$1') : lower;
 }
-
-const IN_USE = `idle() {
-  if grep -q "^$device " /proc/self/mounts /proc/swaps; then
-    echo "$device is in use and is not made anew" >&2
-    exit 1
-  fi
-}`;
 
 const keep = (same: string): string => `if ${same}; then
   echo "$device has this file system already"
