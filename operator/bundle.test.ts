@@ -28,6 +28,15 @@ test('the manager is shipped without a trace of failpoints', () => {
   expect(MACHINERY.filter((words) => words.test(bundle))).toEqual([]);
 }, 60_000);
 
+test('it holds nothing that only takes time to load, and starts', () => {
+  bundled('bundle.ts');
+  const packages = JSON.parse(readFileSync(join(folder, 'packages.json'), 'utf8')) as string[];
+  expect(packages).toContain('node_modules/zod');
+  expect(packages.filter((name) => /\/(undici|gaxios|tr46)$/.test(name))).toEqual([]);
+  expect(readFileSync(join(folder, 'manager.js'), 'utf8')).not.toContain('caracteres'); // zod's words in other languages
+  expect(execFileSync(process.execPath, [join(folder, 'manager.js'), '--version']).toString()).toMatch(/^\d+\.\d+\.\d+/);
+}, 60_000);
+
 test('the one that the tests kill has them', () => {
   const bundle = bundled('../e2e/failpoints/bundle.ts');
   expect(MACHINERY.slice(0, 4).filter((words) => !words.test(bundle))).toEqual([]);

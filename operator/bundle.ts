@@ -31,6 +31,31 @@ const withoutApis: Plugin = {
   },
 };
 
+/**
+ * What packages import and the manager never calls: a half of the rest, and of the time that it takes to load. fetch and gaxios are other
+ * ways to the API server than its own; messages for people are in English.
+ */
+const UNUSED: { by: string; imports: string; contents: string }[] = [
+  { by: '@kubernetes/client-node', imports: 'undici', contents: `${missing('Agent')} ${missing('ProxyAgent')}` },
+  { by: '@dot-i/k8s-operator', imports: 'gaxios', contents: '' },
+  { by: 'zod', imports: '../locales/index.js', contents: '' },
+];
+
+function missing(name: string): string {
+  return `export class ${name} { constructor() { throw new Error("${name} is not in the bundle: this is a bug"); } }`;
+}
+
+const withoutUnused: Plugin = {
+  name: 'without what is never called',
+  setup(building) {
+    building.onResolve({ filter: /^(undici|gaxios|\.\.\/locales\/index\.js)$/ }, ({ path, resolveDir }) => {
+      const index = UNUSED.findIndex(({ by, imports }) => imports === path && resolveDir.startsWith(join(root, 'node_modules', by, '/')));
+      return index === -1 ? null : { path: String(index), namespace: 'unused' };
+    });
+    building.onLoad({ filter: /./, namespace: 'unused' }, ({ path }) => ({ contents: UNUSED[Number(path)]?.contents ?? '' }));
+  },
+};
+
 export async function bundle(folder: string, plugins: Plugin[] = []): Promise<void> {
   await mkdir(folder, { recursive: true });
   const { metafile } = await build({
@@ -45,7 +70,7 @@ export async function bundle(folder: string, plugins: Plugin[] = []): Promise<vo
     absWorkingDir: root,
     legalComments: 'none',
     banner: { js: banner },
-    plugins: [withoutApis, ...plugins],
+    plugins: [withoutApis, withoutUnused, ...plugins],
     // Optional native parts of ssh2: it goes on without them.
     external: ['cpu-features', '*.node'],
     logLevel: 'warning',

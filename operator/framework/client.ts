@@ -4,6 +4,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { KubernetesObject } from '../../apis/meta.ts';
 import { type ApiAction, failpoint } from './failpoint.ts';
 import type { Verb } from '../../apis/rights.ts';
+import { withoutManagedFields } from './managed-fields.ts';
 import { ServerClock } from './server-clock.ts';
 import { Transport, readBody, readLines, type ServerAccess } from './transport.ts';
 import type { Metrics } from './metrics.ts';
@@ -233,7 +234,7 @@ function queryOf(parameters: Record<string, string | number | boolean | undefine
 // eslint-disable-next-line @typescript-eslint/no-unnecessary-type-parameters -- an answer is what the caller asked for
 function parse<T>(text: string, where: string): T {
   try {
-    return JSON.parse(text) as T;
+    return JSON.parse(withoutManagedFields(text)) as T;
   } catch (cause) {
     throw new ApiError(0, 'InvalidAnswer', `${where}: the answer is not JSON`, undefined, cause);
   }

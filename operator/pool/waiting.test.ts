@@ -33,6 +33,16 @@ test('one that takes a single host does not stand before those that take any', (
   expect(namesOf(list.next(POOL, 1, { identity: 'h:22' }))).toEqual(['picky']);
 });
 
+test('a topic is waited for until the last one leaves', () => {
+  const list = new WaitingList();
+  expect(list.has(POOL)).toBe(false);
+  for (const name of ['a', 'b']) list.wait(POOL, waiter(name));
+  list.leave(request('a'));
+  expect(list.has(POOL)).toBe(true);
+  list.leave(request('b'));
+  expect(list.has(POOL)).toBe(false);
+});
+
 test('a machine waits for one thing at a time, once, until it leaves', () => {
   const list = new WaitingList();
   const host = hostTopic('h:22');

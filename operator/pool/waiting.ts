@@ -36,6 +36,11 @@ export class WaitingList {
     return topic;
   }
 
+  /** Whether any machine waits for the topic. */
+  has(topic: string): boolean {
+    return this.#topics.has(topic);
+  }
+
   /** The `count` oldest that wait for the topic and take such a host. */
   next(topic: string, count: number, host: { failureDomain?: string | undefined; identity?: string | undefined } = {}): Request[] {
     const waiters = [...(this.#topics.get(topic)?.values() ?? [])];

@@ -31,10 +31,28 @@ marked_by_environment() {
     done
 }
 
-service_of() { # ENTRY of $room/created: sets target, and service where systemd runs the host and the file is a unit's
-  target=$(cat "$1" 2>/dev/null && printf x) || return
-  target=${target%x} service=${target#/etc/systemd/system/}
+each_noted() { # FUNCTION: calls it with target set to every path in $room/created, the newest first
+  newest_first=
+  for entry in "$room"/created/*; do
+    paths=$(cat "$entry" 2>/dev/null && printf x) || continue
+    paths=${paths%x}
+    while next_path; do newest_first=$target${newest_first:+/$newest_first}; done
+  done
+  paths=$newest_first
+  while next_path; do "$1" || return; done
+}
+
+next_path() { # takes the first from paths, where a slash more is between two
+  case $paths in
+    '') return 1 ;;
+    *//*) target=${paths%%//*} paths=/${paths#*//} ;;
+    *) target=$paths paths= ;;
+  esac
+}
+
+service() { # sets service where systemd runs the host and target is a unit's file
   [ -d "$SYSTEMD" ] || return
+  service=${target#/etc/systemd/system/}
   case $service in
     */* | *[!A-Za-z0-9:_.\\@-]*) return 1 ;;
     *@.*) service="${service%%@.*}@*.${service##*@.}" ;; # every instance
@@ -44,17 +62,16 @@ service_of() { # ENTRY of $room/created: sets target, and service where systemd 
 }
 
 # A unit goes on by itself. One that the run brought and that is still starting is what the run waits for.
-end_services() {
-  for entry in "$room"/created/*; do
-    service_of "$entry" || continue
-    case $(systemctl show --property=ActiveState "$service" 2>/dev/null) in
-      *=activating*) systemctl kill --signal=KILL "$service" >/dev/null 2>&1 && systemctl stop "$service" >/dev/null 2>&1 ;;
-    esac
-  done
+end_service() {
+  service || return 0
+  case $(systemctl show --property=ActiveState "$service" 2>/dev/null) in
+    *=activating*) systemctl kill --signal=KILL "$service" >/dev/null 2>&1 && systemctl stop "$service" >/dev/null 2>&1 ;;
+  esac
+  return 0
 }
 
 slay() { # 5 s to end, then 5 s to die
-  end_services
+  each_noted end_service
   begun=$(date +%s) told=' '
   while belonging; do
     spent=$(($(date +%s) - begun))

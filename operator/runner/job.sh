@@ -8,19 +8,14 @@ job_run() { # RUN JOB
   job=$2 home=$room/$2 here=$VOLATILE/$1.$2.$$
   words=$(prepare 2>&1) || { greet "$words"; exit 1; }
   exec 9<>"$here/alive"
-  # Before the start: what can't be remembered could not be removed. What is there by now is in the list of who came first.
-  words=$(folder "$room/created" 2>&1) || give_way
-  lost=
-  [ -e "$home/started" ] || steps_as remember
-  words="$lost can't be noted on the host: is its disk full?"
-  [ -z "$lost" ] || give_way
+  [ -e "$home/started" ] || steps_as look
+  # Before the start: what can't be remembered could not be removed.
+  [ -d "$room/created" ] || words=$(remember 2>&1) || give_way
   words=$(ln "$home/started.$$" "$home/started" 2>&1) || give_way
   rm -f "$home/started.$$"
   exec >>"$home/output" 2>&1
   if [ "$job" = bootstrap ] && { [ -e "$SENTINEL" ] || [ -L "$SENTINEL" ]; }; then rm -f "$SENTINEL"; fi
-  set -- "$room"/created/*
-  [ -e "$1" ] || shift
-  flush "$@" "$room/created" "$home/started" "$home" "$room"
+  flush "$room"/created/* "$room/created" "$home/started" "$home" "$room"
   greet started
   # On its own line: as a condition it would go on after a failure. What was composed in part must not run.
   (set -e; steps_as compose; settle) >"$DATA/session.0"
@@ -141,6 +136,8 @@ session() {
 
 step() { "step_$way" "$@"; } # N KIND NAME ARGUMENTS
 
+step_look() { :; } # for the options
+
 steps_as() {
   way=$1 group='' part=0 before='' going=no
   # shellcheck disable=SC1091
@@ -178,18 +175,33 @@ settle() {
   group=
 }
 
-step_remember() { # files that the run will have brought, and those that it writes first, beside them
-  [ "$2" = file ] || return 0
-  resolve "$7"
-  note_beside "$1" || lost=$target
-  if [ -e "$target" ] || [ -L "$target" ] || [ -e "$room/created/$1" ]; then return 0; fi
-  printf '%s' "$target" >"$room/created/$1" || lost=$target
+remember() { # the files that the run will have brought, and where they are written first. The list of who comes first counts.
+  list=$room/created.$$ lost='' between='' noted=''
+  [ ! -e "$list" ] || rm -rf "$list" || return
+  mkdir "$list" && steps_as remember >"$list/files" 4>"$list/beside" || return
+  if [ -n "$lost" ]; then printf '%s\n' "$lost can't be noted on the host: is its disk full?" && return 1; fi
+  place "$list" "$room/created" || { rm -rf "$list" && [ -d "$room/created" ]; }
 }
 
-note_beside() { # N: sets beside to the file that becomes target once it is whole
-  beside=${target%/*}/.$UNIT.$run.$1 noted=
-  { IFS= read -r noted <"$room/created/$1.beside"; } 2>/dev/null
-  [ "$noted" = "$beside" ] || printf '%s' "$beside" >"$room/created/$1.beside"
+step_remember() {
+  [ "$2" = file ] || return 0
+  resolve "$7"
+  while :; do case $target in *//*) target=${target%%//*}/${target#*//} ;; *) break ;; esac; done
+  beside=${target%/*}/.$UNIT.run.$run
+  if [ "$beside" != "$noted" ]; then printf '%s%s' "${noted:+/}" "$beside" >&4 || lost=$target; fi
+  noted=$beside
+  if [ -e "$target" ] || [ -L "$target" ]; then return 0; fi
+  printf '%s%s' "$between" "$target" || lost=$target
+  between=/
+}
+
+note_beside() { # N: sets beside to what files in the folder of target are first, whole or not; its name goes on with a dot, or is a folder's
+  beside=${target%/*}/.$UNIT.run.$run
+  [ -n "$noted" ] || noted=/$(cat "$room/created/beside")/
+  case $noted in
+    *"/$beside/"*) ;;
+    *) printf '%s' "$beside" >"$room/created/$1" && noted=$noted/$beside/ ;; # links have changed since the start
+  esac
 }
 
 # What is done for every file starts no process where it can do without: a document may have hundreds.
@@ -212,12 +224,14 @@ direct() { # PATH: whether no link leads there
 
 job_step() { # RUN JOB N
   job=$2 wanted=$3
+  clock='' ids='' noted='' gathered='' # commands may have exported anything
   if ! mine "$1" || ! alive "$job"; then exit 143; fi # nobody would know how it ended
   steps_as perform
+  bring
 }
 
 step_perform() {
-  if [ "$going" = yes ] && [ "$2" != file ]; then exit 0; fi
+  if [ "$going" = yes ] && [ "$2" != file ]; then bring; exit; fi
   [ "$going" = yes ] || [ "$1" = "$wanted" ] || return 0
   number=$1 kind=$2 name=$3
   shift 3
@@ -231,6 +245,7 @@ step_perform() {
     *) own_process "$@" ;;
   esac
   code=$?
+  bring
   [ "$going" = no ] || current
   if [ "$kind" = tolerated ] && [ "$code" != 0 ]; then printf 'exit code %s, going on\n' "$code"; fi
   exit "$code"
@@ -243,7 +258,7 @@ current() { text "$room/$job/current.new" "$kind $name" && mv -f "$room/$job/cur
 mark() {
   # One look at the clock, which the uptime carries on.
   read -r up _ </proc/uptime
-  [ -n "${clock-}" ] || clock=$(($(date +%s) - ${up%%.*}))
+  [ -n "$clock" ] || clock=$(($(date +%s) - ${up%%.*}))
   printf '\036%s command %s %s\n' "$run" "$((clock + ${up%%.*}))" "$name" >>"$room/$job/output"
 }
 
@@ -262,31 +277,84 @@ ask_power() { # MODE DELAY MESSAGE, where the condition holds; done after the re
 }
 
 # As cloud-init's write_files: through symbolic links, and mode and owner also when it appends. Of the owner what is not said stays;
-# a mode or an owner after a minus is for a new file.
-write() { # MODE OWNER APPEND PATH
+# a mode or an owner after a minus is for a new file. TOGETHER: others beside it go to the same folder with the same of both.
+write() { # MODE OWNER APPEND PATH [TOGETHER]
   resolve "$4"
-  parent=${target%/*}/
+  parent=${target%/*}/ whole=./${target##*/}
+  if [ "$gathered" != "$1 $2 $parent" ] || [ $# -lt 5 ] || [ -e "$whole" ]; then bring || return; fi
   [ -d "$parent" ] || (umask 022 && mkdir -p "$parent") || return
   if [ -d "$target" ]; then printf '%s is a directory\n' "$target" && return 1; fi
   if [ -e "$target" ] && [ ! -f "$target" ]; then content >"$target" && return; fi
-  note_beside "$number" || return # links may have changed since the start
-  old=/dev/null owner=0:0 mode=${1#-} owned=${2#-} whole=$beside
+  note_beside "$number" || return
+  if [ $# = 5 ] && [ ! -e "$target" ] && gather "$@"; then return "$code"; fi
+  bring || return
+  old=/dev/null owner=0:0 mode=${1#-} owned=${2#-} whole=$beside.$number
   if [ -e "$target" ]; then
     if [ "$3" = yes ]; then old=$target; fi
     case $1 in -*) mode=$(stat -c %a "$target") || return ;; esac
     case $2 in -*) owned='' ;; esac
-    # shellcheck disable=SC2046 # fields, of which the ninth and tenth are owner and group
-    set -- "$@" - - $(set -f && ls -ldn "$target")
-    owner=$9:${10}
+    # shellcheck disable=SC2046 # fields, of which the third and fourth are owner and group
+    set -- $(set -f && ls -ldn "$target")
+    owner=$3:$4
     if mounted; then whole=$target; fi
   fi
-  case $owned in 0:0 | root:root) owner=0:0 owned='' ;; esac
-  if fill_whole && { [ "$owner" = 0:0 ] && of_root "$whole" || chown "$owner" "$whole"; } && { [ -z "$owned" ] || chown "$owned" "$whole"; } && chmod "$mode" "$whole" && { [ "$whole" = "$target" ] || mv -f "$whole" "$target"; }; then
-    [ ! -e /sys/fs/selinux/enforce ] || restorecon "$target" || :
+  if fill_whole && own "$whole" && { [ "$whole" = "$target" ] || mv -f "$whole" "$target"; }; then
+    label "$target"
   else
-    rm -f "$beside"
+    rm -f "$beside.$number"
     return 1
   fi
+}
+
+own() { # FILES: gives them the owner and the mode that are said
+  case $owned in 0:0 | root:root) owner=0:0 owned='' ;; esac
+  { [ "$owner" = 0:0 ] && of_root "$@" || chown "$owner" "$@"; } && { [ -z "$owned" ] || chown "$owned" "$@"; } && chmod "$mode" "$@"
+}
+
+label() { # FILES
+  [ ! -e /sys/fs/selinux/enforce ] || restorecon "$@" || :
+}
+
+# Hundreds of files would take two processes each for mode and name. What goes together is written in a folder beside its places that is
+# nobody else's, and goes from there all at once.
+gather() { # as write; fails where the file has to go alone, else sets code
+  if [ -z "$gathered" ]; then
+    { mkdir -m 0700 "$beside" && cd "$beside" && [ -O . ]; } 2>/dev/null || { cd / && return 1; }
+    old=/dev/null owner=0:0 mode=${1#-} owned=${2#-} folder=$parent stage=$beside numbers='' count=0
+    gathered="$1 $2 $parent"
+  fi
+  code=0
+  if fill_whole; then
+    eval "file_$number=\$whole name_$number=\$name"
+    numbers="$numbers $number" count=$((count + 1))
+    # A call takes only so many words.
+    [ "$count" -lt 200 ] || bring || code=1
+  else
+    code=1
+    rm -f "$whole"
+  fi
+}
+
+bring() { # what was gathered to its place; of what can't get there the first is named
+  [ -n "$gathered" ] || return 0
+  gathered=
+  set --
+  for each in $numbers; do eval "set -- \"\$@\" \"\$file_$each\""; done
+  if [ $# -gt 0 ]; then
+    { own "$@" && mv -f "$@" "$folder"; } 2>/dev/null || bring_each || { cd / && rm -rf "$stage" && return 1; }
+    cd "$folder" && label "$@"
+  fi
+  cd / && rm -rf "$stage"
+}
+
+bring_each() {
+  for each in $numbers; do
+    eval "file=\$file_$each"
+    if [ ! -e "$file" ] || { own "$file" && mv -f "$file" "$folder"; }; then continue; fi
+    eval "name=\$name_$each"
+    enter
+    return 1
+  done
 }
 
 content() { # a text without a process, unless it fails, which cat says why
@@ -319,30 +387,33 @@ fill_whole() {
   return "$code"
 }
 
-of_root() { # FILE that this process has made; a folder may have a group that goes to what is made in it
-  if [ -z "${ids-}" ]; then
-    ids=
+of_root() { # FILES that this process has made; a folder may have a group that goes to what is made in it
+  if [ -z "$ids" ]; then
     while read -r key _ id _; do
       case $key in Uid: | Gid:) ids=$ids$id. ;; esac
     done <"/proc/$$/status"
   fi
-  [ "$ids" = 0.0. ] && [ -O "$1" ] && [ -G "$1" ]
+  [ "$ids" = 0.0. ] || return
+  for made; do [ -O "$made" ] && [ -G "$made" ] || return; done
 }
 
-forget() { # the files that the run brought, the newest first, and its sentinel; units stop before their files go
-  newest_first='' reload=no
-  for entry in "$room"/created/*; do newest_first="${entry##*/} $newest_first"; done
-  for entry in $newest_first; do
-    [ -e "$room/created/$entry" ] || continue
-    if service_of "$room/created/$entry"; then
-      reload=yes
-      systemctl stop "$service" || :
-      systemctl disable "${target##*/}" 2>/dev/null || :
-    fi
-    if [ -f "$target" ] || [ -L "$target" ]; then rm -f "$target" || return; fi
-  done
+forget() { # what the run brought, the newest first, and its sentinel; units stop before their files go
+  reload=no
+  each_noted forget_one || return
   [ "$reload" = no ] || systemctl daemon-reload
   rm -f "$SENTINEL"
+}
+
+forget_one() {
+  if service; then
+    reload=yes
+    systemctl stop "$service" || :
+    systemctl disable "${target##*/}" 2>/dev/null || :
+  fi
+  case $target in
+    */".$UNIT.run.$run") rm -rf "$target" "$target".* ;;
+    *) if [ -f "$target" ] || [ -L "$target" ]; then rm -f "$target"; fi ;;
+  esac
 }
 
 case ${1-} in

@@ -3,6 +3,7 @@
  * Cleanup plans stay on hosts for as long as their machines live and are read by later versions: kinds and the order of
  * arguments don't change their meaning.
  */
+import { posix } from 'node:path';
 import type { FileStep, Plan, PowerStep, Step } from '../bootstrap/plan.ts';
 import type { CleanupPlan } from '../cleanup/plan.ts';
 import { quote } from '../ssh/quote.ts';
@@ -17,12 +18,29 @@ interface Written {
 }
 
 const ROOT = '0:0';
+/** Fewer files that go together take as many processes as they do alone. */
+const TOGETHER = 3;
 const SHELL = ['/bin/sh'];
 
 /** Throws TypeError where two shared shells would have to live at a time. */
 export function planFiles(plan: Plan, options: RunOptions): Upload[] {
   const head = [yesNo(options.commandsAsScript), yesNo(plan.expectsSentinel), options.workingDir];
-  return files(head, plan.steps.map(written), shellBoundaries(plan.steps));
+  const together = filesTogether(plan.steps);
+  const steps = plan.steps.map((step, index) => written(step, together.has(index)));
+  return files(head, steps, shellBoundaries(plan.steps));
+}
+
+/** Indexes of files that follow each other and go to one folder with one mode and owner. */
+function filesTogether(steps: Step[]): Set<number> {
+  const runs: { key: string | undefined; indexes: number[] }[] = [];
+  steps.forEach((step, index) => {
+    const key =
+      step.kind === 'file' && !step.append ? JSON.stringify([posix.dirname(step.path), ...fileArguments(step)].slice(0, 3)) : undefined;
+    const last = runs.at(-1);
+    if (last !== undefined && key !== undefined && last.key === key) last.indexes.push(index);
+    else runs.push({ key, indexes: [index] });
+  });
+  return new Set(runs.filter(({ indexes }) => indexes.length >= TOGETHER).flatMap(({ indexes }) => indexes));
 }
 
 /** Indexes of steps before which a shell begins or after the last command of one. */
@@ -60,8 +78,11 @@ export function cleanupFiles(plan: CleanupPlan): Upload[] {
   );
 }
 
-function written(step: Step): Written {
-  if (step.kind === 'file') return { kind: 'file', name: step.name, args: fileArguments(step), content: step.content };
+function written(step: Step, together: boolean): Written {
+  if (step.kind === 'file') {
+    const args = [...fileArguments(step), ...(together ? ['together'] : [])];
+    return { kind: 'file', name: step.name, args, content: step.content };
+  }
   if (step.kind === 'power') return power(step);
   if (step.interpreter === undefined) return { kind: 'shell', name: step.name, args: [], content: script(step.script) };
   return { kind: 'script', name: step.name, args: step.interpreter, content: Buffer.from(step.script) };

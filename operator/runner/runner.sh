@@ -7,7 +7,8 @@
 #   run namespace name uid         who has the host
 #   run.RUN/                       made with the claim and by nothing else: who comes late finds no room in another's
 #     cleanup/                     how to get rid of the run, if nobody says otherwise by then: steps and scripts
-#     created/N                    paths of the files that were not there before the run
+#     created/files beside         what was not there before the run, and .UNIT.run.RUN in folders, where files are first, alone (with a
+#                                  dot and a number more) or together; a slash more between two. N: more of beside
 #     bootstrap/ cleanup-N/        jobs
 #       data.BOOT/                 steps, their contents and this program; of one boot, gone when the job ended
 #       started                    pid, start time and date of the one process that ever runs the job; pid 0: nobody may

@@ -45,6 +45,8 @@ interface Call {
   uploads?: Upload[];
   /** The verb waits on the host, and ends there when our side of standard input closes. */
   waits?: boolean;
+  /** Another call follows. */
+  another?: boolean;
 }
 
 /** What a follow follows; `first`: the call that it begins with. */
@@ -82,7 +84,7 @@ class ShellRunner implements Runner {
     const { namespace, name, uid } = claimant.machine;
     const uploads = cleanup === undefined ? [] : cleanupFiles(cleanup);
     const args = [claimant.runID, namespace, name, uid, begun ? 'yes' : 'no', abandoned, orphan];
-    const lines = await this.#ask({ verb: 'claim', args, uploads });
+    const lines = await this.#ask({ verb: 'claim', args, uploads, another: true });
     const found = stateOf(lines, claimant.runID);
     if (found === undefined) throw new RunnerError('RunnerProtocol', 'the host took the claim and did not say its state');
     return { facts: this.#facts(lines), state: found.state };
@@ -182,9 +184,9 @@ class ShellRunner implements Runner {
     return result;
   }
 
-  #execOptions({ verb, args, uploads, waits = false }: Call, nonce: string): Omit<ExecOptions, 'signal'> {
+  #execOptions({ verb, args, uploads, waits = false, another = false }: Call, nonce: string): Omit<ExecOptions, 'signal'> {
     const program = compose(this.#sources.runner, nonce, verb, args, uploads);
-    return { privilege: this.#privilege, program, keepStdin: waits, timeout: VERB_TIMEOUT };
+    return { privilege: this.#privilege, program, keepStdin: waits, another, timeout: VERB_TIMEOUT };
   }
 
   /** To the end, whose traces that nobody needs any more are then gone from the host. */

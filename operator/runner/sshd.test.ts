@@ -15,6 +15,7 @@ beforeAll(async () => {
 });
 afterAll(async () => server.stop());
 
+const SHELL = /Starting session: command/g;
 const OPEN = { timeout: 30_000, keepalive: 10_000, legacyAlgorithms: false };
 
 function connect(user: string): Promise<Connection> {
@@ -37,8 +38,11 @@ describe.each<[string, Privilege]>([
     await using host = new LocalHost();
     const connection = await connect(user);
     const runner = runnerOver(host, connection, privilege);
+    const shells = server.log.match(SHELL)?.length ?? 0;
     const { facts } = await runner.claim(CLAIMANT, cleanupOf(['echo cleaned'], [`[ ! -e ${host.path('f')} ]`]));
     expect(facts.hostKey).toBe(connection.hostKey.fingerprint);
+    // The one that the run takes is there by then: it would cost two round trips.
+    await server.waitForLog(SHELL, shells + 2);
     const seen = collect();
     const plan = planOf(fileStep(host.path('f'), 'x'), 'id -u; echo éé');
     expect(await runner.run(RUN, plan, OPTIONS, seen.on)).toMatchObject({ phase: 'Finished', exitCode: 0, outputTail: '0\néé\n' });

@@ -2,6 +2,7 @@ import { lostError } from './errors.ts';
 import { Execution } from './execution.ts';
 import { destroyStreams, endLinks } from './link.ts';
 import type { Link } from './link.ts';
+import { Shells } from './shells.ts';
 import type { SSHError } from './types.ts';
 import type { Connection, ExecOptions, ExecResult, HostKey } from './types.ts';
 
@@ -10,6 +11,7 @@ export class SSHConnection implements Connection {
   readonly hostKey: HostKey;
   readonly #links: Link[];
   readonly #host: Link;
+  readonly #shells: Shells;
   #closing: Promise<void> | undefined;
   #lost = false;
 
@@ -17,6 +19,7 @@ export class SSHConnection implements Connection {
   constructor(links: Link[], host: Link) {
     this.#links = links;
     this.#host = host;
+    this.#shells = new Shells(host.client);
     this.hostKey = host.hostKey;
     host.client.once('close', () => {
       this.#lost = true;
@@ -28,7 +31,7 @@ export class SSHConnection implements Connection {
   exec(options: ExecOptions): Promise<ExecResult> {
     return new Promise((resolve, reject) => {
       options.signal.throwIfAborted();
-      const execution = new Execution(this.#host, options, () => this.#loss(), resolve, reject);
+      const execution = new Execution(this.#host, this.#shells, options, () => this.#loss(), resolve, reject);
       execution.start();
     });
   }

@@ -3,7 +3,8 @@ import type { ClientChannel } from 'ssh2';
 import { hopName, quoted } from './errors.ts';
 import type { Link } from './link.ts';
 import { MarkedStream, Tail } from './output.ts';
-import { EXEC_LINES, SSHError } from './types.ts';
+import type { Shells } from './shells.ts';
+import { SSHError } from './types.ts';
 import type { Dialogue, ExecOptions, ExecResult, SSHErrorReason } from './types.ts';
 
 const DEFAULT_MAX_OUTPUT = 1024 * 1024;
@@ -19,6 +20,7 @@ const PREAMBLE = Buffer.from(`echo '\x1eprogram\x1e'; echo '\x1eprogram\x1e' >&2
 /** One exec on one channel, from opening it to its result. */
 export class Execution {
   readonly #link: Link;
+  readonly #shells: Shells;
   readonly #options: ExecOptions;
   readonly #loss: () => SSHError | undefined;
   readonly #resolve: (result: ExecResult) => void;
@@ -37,12 +39,14 @@ export class Execution {
   /** @param loss the error to give where the connection is gone, undefined while it is there. */
   constructor(
     link: Link,
+    shells: Shells,
     options: ExecOptions,
     loss: () => SSHError | undefined,
     resolve: (result: ExecResult) => void,
     reject: (error: unknown) => void,
   ) {
     this.#link = link;
+    this.#shells = shells;
     this.#options = options;
     this.#loss = loss;
     this.#resolve = resolve;
@@ -50,7 +54,7 @@ export class Execution {
   }
 
   start(): void {
-    const { signal, privilege } = this.#options;
+    const { signal, privilege, another = false } = this.#options;
     const lost = this.#loss();
     if (lost) {
       this.#fail(lost);
@@ -58,11 +62,7 @@ export class Execution {
     }
     signal.addEventListener('abort', this.#abort, { once: true });
     this.#startTimer();
-    try {
-      this.#link.client.exec(EXEC_LINES[privilege], (error, channel) => this.#opened(error, channel));
-    } catch (error) {
-      this.#fail(this.#openError(error)); // ssh2 throws where its socket is closing
-    }
+    this.#shells.open(privilege, another, (error, channel) => this.#opened(error, channel));
   }
 
   #opened(error: Error | undefined, channel: ClientChannel): void {

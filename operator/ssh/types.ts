@@ -52,6 +52,8 @@ export interface ExecOptions {
   program: string | Uint8Array;
   /** Standard input stays open until the channel closes. */
   keepStdin?: boolean;
+  /** Another exec follows this one: its shell is opened meanwhile. */
+  another?: boolean;
   dialogue?: Dialogue;
   /** Ends the channel (and rejects with the signal's reason) when aborted. */
   signal: AbortSignal;

@@ -166,9 +166,12 @@ export class RemoteMachineReconciler implements Reconciler {
 
   /** It takes no host any more, so it stands in line for none either; one that came free meanwhile was offered to it alone, and is offered on. */
   #stepAside(request: Request): void {
-    const pool = poolOf(this.#waiting.leave(request) ?? '');
+    const topic = this.#waiting.leave(request) ?? '';
+    const pool = poolOf(topic);
     if (pool === undefined || this.#queue === undefined) return;
-    for (const entry of this.#deps.entries.byIndex('free', pool)) this.#offer(this.#queue, entry);
+    if (!this.#waiting.has(topic)) return;
+    const free = this.#deps.entries.byIndex('free', pool);
+    for (const entry of free) this.#offer(this.#queue, entry, free.length);
   }
 
   /** Which machine a change of another object concerns. */
@@ -231,11 +234,14 @@ export class RemoteMachineReconciler implements Reconciler {
     for (const entry of this.#deps.entries.byIndex('identity', identity)) if (obstacle(entry) === undefined) this.#offer(queue, entry);
   }
 
-  #offer(queue: Enqueue, entry: PooledRemoteMachine): void {
+  /** @param free entries of the pool that are free, where somebody has counted them: that goes through all of them. */
+  #offer(queue: Enqueue, entry: PooledRemoteMachine, free?: number): void {
     const { namespace = '' } = entry.metadata;
     const pool = entry.spec?.pool ?? '';
-    const free = this.#deps.entries.byIndex('free', `${namespace}/${pool}`).length;
+    const topic = poolTopic(namespace, pool);
+    if (!this.#waiting.has(topic)) return;
+    const count = free ?? this.#deps.entries.byIndex('free', `${namespace}/${pool}`).length;
     const host = { failureDomain: entry.spec?.failureDomain, identity: identityOfEntry(entry) };
-    for (const request of this.#waiting.next(poolTopic(namespace, pool), free, host)) queue.add(request);
+    for (const request of this.#waiting.next(topic, count, host)) queue.add(request);
   }
 }

@@ -96,3 +96,30 @@ test.each<[string, () => Promise<void>]>([
   await reconcile('older');
   expect([...new Set(enqueued)]).toEqual(['older', 'younger']);
 });
+
+describe('a large pool is not gone through', () => {
+  afterEach(() => void jest.restoreAllMocks());
+  /** How often the free entries were looked for since. */
+  const counted = () => {
+    const byIndex = jest.spyOn(world.entries, 'byIndex');
+    return () => byIndex.mock.calls.filter(([index]) => index === 'free').length;
+  };
+
+  test('for each of its entries where nobody waits for one', async () => {
+    const reconciler = new RemoteMachineReconciler(world.deps);
+    world.entries.onChange(reconciler.watch({ add: () => undefined, addAfter: () => undefined }).entries);
+    const looks = counted();
+    await world.create(entry('a'), entry('b'), entry('c'));
+    expect(looks()).toBe(0);
+  });
+
+  test('for each of them again where one who waited leaves', async () => {
+    const { reconcile, enqueued } = await line();
+    await world.create(entry('a'), entry('b'), entry('c'));
+    await world.delete(REMOTE_MACHINES, 'older');
+    enqueued.length = 0;
+    const looks = counted();
+    await reconcile('older');
+    expect([looks(), new Set(enqueued)]).toEqual([1, new Set(['younger'])]);
+  });
+});
