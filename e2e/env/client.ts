@@ -98,7 +98,7 @@ export class Client {
   async applyAll(manifests: (Manifest | AnyObject)[]): Promise<AnyObject[]> {
     const [definitions, others] = [manifests.filter(isDefinition), manifests.filter((manifest) => !isDefinition(manifest))];
     const applied = await Promise.all(definitions.map((definition) => this.apply(definition)));
-    await Promise.all(applied.map((definition) => this.waitForCondition(asNamed(definition), 'Established', 30_000)));
+    await Promise.all(applied.map((definition) => this.waitForCondition(asNamed(definition), 'Established')));
     for (const manifest of others) applied.push(await this.apply(manifest));
     return applied;
   }

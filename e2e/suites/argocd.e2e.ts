@@ -218,7 +218,7 @@ describe('the provider in Git, with machines that run', () => {
 
   test('deleting the Application disturbs no machine', async () => {
     const before = [await definitionsNow(), await uidsNow(), await historiesNow()];
-    await follow('Uninstall', 'delete application');
+    await follow('Uninstall', `delete application ${PROVIDER}`);
     expect(await management.client.find(deployment)).toBeUndefined();
     expect([await definitionsNow(), await uidsNow(), await historiesNow()]).toEqual(before);
   });
