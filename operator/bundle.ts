@@ -2,6 +2,7 @@
 import { copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build, type Metafile, type Plugin } from 'esbuild';
+import { SCRIPTS } from './runner/program.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -75,7 +76,7 @@ export async function bundle(folder: string, plugins: Plugin[] = []): Promise<vo
     external: ['cpu-features', '*.node'],
     logLevel: 'warning',
   });
-  for (const program of ['runner.sh', 'ending.sh', 'job.sh']) await copyFile(join(root, 'operator/runner', program), join(folder, program));
+  for (const program of SCRIPTS) await copyFile(join(root, 'operator/runner', program), join(folder, program));
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }\n');
   // For the bill of materials; the manager does not read it.
   await writeFile(join(folder, 'packages.json'), JSON.stringify(packagesOf(metafile)));

@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2154 # variables of runner.sh
-# How a run ends, and what ends with it: goes between runner.sh and the call, or job.sh.
+# How a run ends, and what ends with it: goes between runner.sh and the call, or files.sh.
 
 belonging() { # sets pids to what lives of the run: by control group, environment or session
   pids='' keep=' ' sessions=' '

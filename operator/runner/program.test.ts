@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { cleanupFiles, planFiles } from './plan-files.ts';
-import { RUNNER_PATHS, compose, sources } from './program.ts';
+import { RUNNER_PATHS, SCRIPTS, compose, sources } from './program.ts';
 import { cleanupOf, fileStep, planOf } from './testing/local.ts';
 
 const folder = import.meta.dirname;
@@ -89,5 +89,5 @@ test('the paths of the design stand in the sources, and others can be set', () =
 });
 
 test('the shell sources pass shellcheck', () => {
-  execFileSync('shellcheck', ['-s', 'sh', `${folder}/runner.sh`, `${folder}/job.sh`]);
+  execFileSync('shellcheck', ['-s', 'sh', ...SCRIPTS.map((name) => `${folder}/${name}`)]);
 });

@@ -39,13 +39,18 @@ export interface Sources {
   detached: Uint8Array;
 }
 
-const [RUNNER, ENDING, JOB] = (['runner.sh', 'ending.sh', 'job.sh'] as const).map((name) =>
-  readFileSync(new URL(`./${name}`, import.meta.url), 'utf8'),
-) as [string, string, string];
+/** In the order in which the parts of a program follow each other. */
+export const SCRIPTS = ['runner.sh', 'ending.sh', 'files.sh', 'job.sh'] as const;
+const [RUNNER, ENDING, FILES, JOB] = SCRIPTS.map((name) => readFileSync(new URL(`./${name}`, import.meta.url), 'utf8')) as [
+  string,
+  string,
+  string,
+  string,
+];
 
 export function sources(paths: RunnerPaths): Sources {
   const runner = withPaths(RUNNER + ENDING, paths);
-  return { runner, detached: Buffer.from(runner + withPaths(JOB, paths)) };
+  return { runner, detached: Buffer.from(runner + withPaths(FILES + JOB, paths)) };
 }
 
 function withPaths(source: string, paths: RunnerPaths): string {

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The runner: everything that happens on a host. POSIX sh (dash, busybox, bash), sent whole on the standard input of
 # `/bin/sh -s` with ending.sh and one call of `main` after it, so that no version of it grows old on a host. What goes on
-# detached is a copy of it with job.sh. Nothing but definitions comes before the call: a program cut off on its way does nothing.
+# detached is a copy of it with files.sh and job.sh. Nothing but definitions comes before the call: a program cut off on its way does nothing.
 #
 # $STATE/claim/                    root only, there completely or not at all
 #   run namespace name uid         who has the host
