@@ -196,6 +196,18 @@ sideBySide({
     await readyAfterOneRun('readonly', host);
   },
 
+  'an entry that is edited while its machine runs is its host still': async () => {
+    const { client } = environment();
+    const { host } = await running('edited');
+    const { status } = await client.get<Entry>(entry('edited'));
+    await client.patch(entry('edited'), { metadata: { labels: { edited: 'yes' } }, spec: { failureDomain: 'elsewhere' } });
+    await letGo(host, RUN);
+    await readyAfterOneRun('edited', host);
+    expect((await client.get<Entry>(entry('edited'))).status).toMatchObject({ reserved: true, machineRef: status?.machineRef });
+    await reports.ready('edited');
+    await goneAfterOneCleanup('edited', host);
+  },
+
   'an entry that is deleted in the foreground while its machine runs stays until that is gone and its host clean': async () => {
     const { client } = environment();
     const { host } = await running('pruned');

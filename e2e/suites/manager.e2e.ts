@@ -47,7 +47,7 @@ beforeAll(async () => {
   const { client, namespace, createHosts } = environment();
   objects = new Objects(namespace);
   await must(process.execPath, ['operator/bundle.ts']);
-  [hosts, managers] = await Promise.all([createHosts(5), Promise.all([start('a'), start('b')])]);
+  [hosts, managers] = await Promise.all([createHosts(6), Promise.all([start('a'), start('b')])]);
   await client.applyAll(objects.cluster('shipped').map(labelled));
 });
 
@@ -93,28 +93,51 @@ const isHeldBy = (text: string) => (lease: { spec?: Record<string, unknown> }) =
   return typeof holder === 'string' && holder !== '' && text.includes(holder);
 };
 
+/** A machine whose run lasts until it is told to end, and may take longer than --bootstrap-timeout says. */
+async function lasting(name: string, on: Host): Promise<void> {
+  const annotations = { [`${PREFIX}/bootstrap-timeout`]: '2m' };
+  await environment().client.applyAll(
+    explicit(name, on, counting([lastsUntil('/run/e2e-may-end')])).map((manifest) =>
+      manifest.kind === 'RemoteMachine' ? { ...manifest, metadata: { ...manifest.metadata, annotations } } : manifest,
+    ),
+  );
+  await waitForFile(on, '/run/e2e-may-end.began');
+}
+
+/** Its run ends, and was the only one. */
+async function endsOnce(name: string, on: Host): Promise<void> {
+  await mustExec(on, 'touch /run/e2e-may-end');
+  await ready(name);
+  expect(await runsOf(on)).toBe(1);
+}
+
 test('a leader that dies is replaced within 20 s, and the run that it followed is followed to its end', async () => {
   const { client } = environment();
   const [leader, other] = inOrder();
   await client.waitFor(LEASE, isHeldBy(leader.logs()));
-  await client.applyAll(
-    explicit('followed', host(4), counting([lastsUntil('/run/e2e-may-end')])).map((manifest) =>
-      manifest.kind === 'RemoteMachine'
-        ? { ...manifest, metadata: { ...manifest.metadata, annotations: { [`${PREFIX}/bootstrap-timeout`]: '2m' } } }
-        : manifest,
-    ),
-  );
-  await waitForFile(host(4), '/run/e2e-may-end.began');
+  await lasting('followed', host(4));
   const died = performance.now();
   await leader.kill();
   await client.waitFor(LEASE, (lease) => isHeldBy(other.logs())(lease) && leads(other), 30_000);
   const took = performance.now() - died;
   process.stdout.write(`another manager led ${(took / 1000).toFixed(1)} s after the leader was killed\n`);
   expect(took).toBeLessThan(20_000);
-  await mustExec(host(4), 'touch /run/e2e-may-end');
-  await ready('followed');
-  expect(await runsOf(host(4))).toBe(1);
+  await endsOnce('followed', host(4));
   managers = [other, await start('c')];
+});
+
+test('a leader that is frozen until another one leads ends when it comes to, and the run that it followed goes on, once', async () => {
+  const { client } = environment();
+  const [leader, other] = inOrder();
+  await client.waitFor(LEASE, isHeldBy(leader.logs()));
+  await lasting('thawed', host(5));
+  process.kill(leader.process.pid, 'SIGSTOP');
+  await client.waitFor(LEASE, (lease) => isHeldBy(other.logs())(lease) && leads(other));
+  process.kill(leader.process.pid, 'SIGCONT');
+  expect(await leader.process.waitForEnd()).toBe(1);
+  expect(leader.logs()).toContain('leader lease');
+  await endsOnce('thawed', host(5));
+  managers = [other, await start('d')];
 });
 
 test('a leader that is told to stop hands over at once', async () => {

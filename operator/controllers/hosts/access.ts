@@ -4,12 +4,13 @@ import { REASON } from '../../../apis/infrastructure/conditions.ts';
 import { type ConnectionSpec, DEFAULT_PORT, DEFAULT_USER, type RemoteMachineSpec } from '../../../apis/infrastructure/connection.ts';
 import type { PooledRemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import type { ConfigMap, KubernetesObject, Secret } from '../../../apis/meta.ts';
-import { type Client, isNotFound, type Resource } from '../../framework/types.ts';
+import type { Client, Resource } from '../../framework/types.ts';
 import type { Trust } from '../../pool/host-key-pins.ts';
 import type { HostAccess } from '../../runner/execution.ts';
 import { validateHostKeys } from '../../ssh/host-keys.ts';
 import type { ExpectedHostKeys, HostKeyPolicy, Hop } from '../../ssh/types.ts';
 import { InputError } from './failure.ts';
+import { find } from './presence.ts';
 
 /** Where a host is and how it is treated: what both kinds have in common. */
 export type HostSpec = ConnectionSpec;
@@ -102,13 +103,10 @@ export async function getOrInputError<T extends KubernetesObject>(
   concerns: InputError['concerns'],
   signal: AbortSignal,
 ): Promise<T> {
-  try {
-    return await client.get<T>(resource, { namespace, name }, signal);
-  } catch (error) {
-    if (!isNotFound(error)) throw error;
-    const message = `${resource.kind} ${namespace}/${name} does not exist: create it; it is read again until it does`;
-    throw new InputError(REASON.SecretNotFound, message, concerns);
-  }
+  const found = await find<T>(client, resource, { namespace, name }, signal);
+  if (found !== undefined) return found;
+  const message = `${resource.kind} ${namespace}/${name} does not exist: create it; it is read again until it does`;
+  throw new InputError(REASON.SecretNotFound, message, concerns);
 }
 
 function missingKey(kind: string, object: KubernetesObject, key: string): never {

@@ -1,7 +1,8 @@
 import { NAMESPACES } from '../../../apis/core.ts';
 import { REASON, type Reason } from '../../../apis/infrastructure/conditions.ts';
 import type { KubernetesObject } from '../../../apis/meta.ts';
-import { type Client, isNotFound } from '../../framework/types.ts';
+import type { Client } from '../../framework/types.ts';
+import { find } from './presence.ts';
 
 /**
  * Whether what failed can't be mended any more: a Secret is missing, and its namespace is being deleted, so that nobody can make it
@@ -13,11 +14,6 @@ export async function isLostWithNamespace(client: Client, namespace: string, { r
 
 /** Whether the namespace is being deleted, or gone. Rejects with ApiError. */
 export async function isEnding(client: Client, namespace: string): Promise<boolean> {
-  try {
-    const { metadata } = await client.get<KubernetesObject>(NAMESPACES, { name: namespace });
-    return metadata.deletionTimestamp !== undefined;
-  } catch (error) {
-    if (isNotFound(error)) return true;
-    throw error;
-  }
+  const found = await find<KubernetesObject>(client, NAMESPACES, { name: namespace });
+  return found === undefined || found.metadata.deletionTimestamp !== undefined;
 }

@@ -11,7 +11,7 @@ export async function find<T extends KubernetesObject>(
   client: Client,
   resource: Resource,
   name: ObjectName,
-  signal: AbortSignal,
+  signal?: AbortSignal,
 ): Promise<T | undefined> {
   try {
     return await client.get<T>(resource, name, signal);
