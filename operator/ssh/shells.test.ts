@@ -6,6 +6,8 @@ import { resources, settled } from './testing/fake-servers.ts';
 import { EXEC_LINES } from './types.ts';
 
 const STARTED = /Starting session: command/g;
+/** What ssh2 gives where sshd opens no channel. */
+const REFUSED = Object.assign(new Error('(SSH) Channel open failure: open failed'), { reason: 'open failed' });
 const connections = new Connections();
 afterAll(() => connections.end());
 
@@ -27,6 +29,37 @@ test('where sshd opens one at a time, each waits for its own', async () => {
   const on = await connections.connect(server.target());
   for (const word of ['one', 'two', 'three'])
     expect(await run(on, `echo ${word}`, { another: true })).toMatchObject({ stdout: `${word}\n` });
+});
+
+test('one that sshd refuses while it tidies the one before is asked again', async () => {
+  const client = new FakeClient();
+  const opened = client.open();
+  client.asked[0]?.(REFUSED);
+  const channel = new EventEmitter();
+  client.asked[1]?.(undefined, channel);
+  expect(await opened).toBe(channel);
+});
+
+test('in the place of one that was refused the next is taken, which has the only room', async () => {
+  const client = new FakeClient();
+  const opened = client.open(true);
+  client.asked[0]?.(REFUSED);
+  const channel = new EventEmitter();
+  client.asked[1]?.(undefined, channel);
+  expect(await opened).toBe(channel);
+  expect(client.asked).toHaveLength(2);
+});
+
+test('what is refused twice is refused, and another error is not asked again', async () => {
+  const client = new FakeClient();
+  const refused = client.open();
+  for (const again of [0, 1]) client.asked[again]?.(REFUSED);
+  expect(await refused).toBe(REFUSED);
+  const lost = client.open();
+  const error = new Error('No response from server');
+  client.asked[2]?.(error);
+  expect(await lost).toBe(error);
+  expect(client.asked).toHaveLength(3);
 });
 
 test('one that nobody takes ends with the connection', async () => {

@@ -13,19 +13,33 @@ export class Shells {
     this.#client = client;
   }
 
-  /** @param another opens one for the next call as well, after this one: sshd may have room for one only. */
+  /**
+   * @param another opens one for the next call as well, after this one: sshd may have room for one only. A refusal is asked
+   * again, once: sshd also refuses what it reads in one go with the end of the shell before, which it only tidies after that.
+   */
   open(privilege: Privilege, another: boolean, opened: Opened): void {
+    const first: Opened = (error, channel) => {
+      if (error !== undefined && 'reason' in error) this.#take(privilege, opened);
+      else opened(error, channel);
+    };
+    this.#take(privilege, first, () => {
+      if (another) this.#prepare(privilege);
+    });
+  }
+
+  /** The prepared one, or else a new one. */
+  #take(privilege: Privilege, opened: Opened, asked = (): void => undefined): void {
     const spare = this.#spare;
     if (spare?.privilege !== privilege) {
       this.#exec(privilege, opened);
-      if (another) this.#prepare(privilege);
+      asked();
       return;
     }
     this.#spare = undefined;
     void spare.channel().then((channel) => {
       if (channel === undefined) this.#exec(privilege, opened);
       else opened(undefined, channel);
-      if (another) this.#prepare(privilege);
+      asked();
     });
   }
 
