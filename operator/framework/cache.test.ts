@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { ObjectStore, isNewer } from './cache.ts';
 import { MemoryLogger } from './testing/log.ts';
 import { widget, type Widget } from './testing/resources.ts';
+import { replace } from './testing/store.ts';
 
 const at = (name: string, version: number, color = 'red', uid = `uid of ${name}`): Widget => {
   const object = widget(name, { color });
@@ -21,9 +22,9 @@ const setUp = () => {
 
 test('a list brings objects and takes away what is not in it', () => {
   const { store, changes } = setUp();
-  store.replace([at('a', 1), at('b', 2)], '5');
-  store.replace([at('b', 2), at('c', 7)], '9');
-  expect(changes).toEqual(['added a 1', 'added b 2', 'deleted a 1 (1)', 'added c 7']);
+  replace(store, [at('a', 1), at('b', 2)], '5');
+  replace(store, [at('b', 2), at('c', 7)], '9');
+  expect(changes).toEqual(['added a 1', 'added b 2', 'added c 7', 'deleted a 1 (1)']);
   expect(store.list().map((object) => object.metadata.name)).toEqual(['b', 'c']);
   expect(store.get('default', 'b')).toEqual(at('b', 2));
   expect([store.get('', 'b'), store.get('default', 'a'), store.list('other')]).toEqual([undefined, undefined, []]);
@@ -31,7 +32,7 @@ test('a list brings objects and takes away what is not in it', () => {
 
 test('a handler hears of what is there already', () => {
   const { store } = setUp();
-  store.replace([at('a', 1)], '1');
+  replace(store, [at('a', 1)], '1');
   const changes: string[] = [];
   store.onChange(({ type, object }) => changes.push(`${type} ${object.metadata.name}`));
   expect(changes).toEqual(['added a']);
@@ -39,7 +40,7 @@ test('a handler hears of what is there already', () => {
 
 test('indexes follow changes and deletes, in order of key', () => {
   const { store } = setUp();
-  store.replace([at('b', 1), at('a', 2), at('c', 3, 'blue')], '5');
+  replace(store, [at('b', 1), at('a', 2), at('c', 3, 'blue')], '5');
   const names = (color: string) => store.byIndex('color', color).map((object) => object.metadata.name);
   expect([names('red'), names('blue'), names('green')]).toEqual([['a', 'b'], ['c'], []]);
   store.put(at('a', 6, 'blue'));
@@ -63,7 +64,7 @@ test('managedFields are not kept', () => {
 
 test('an object made anew under its name is a delete and an add', () => {
   const { store, changes } = setUp();
-  store.replace([at('a', 1)], '1');
+  replace(store, [at('a', 1)], '1');
   store.put(at('a', 5, 'red', 'other uid'));
   expect(changes).toEqual(['added a 1', 'deleted a 1 (1)', 'added a 5']);
 });
@@ -71,7 +72,7 @@ test('an object made anew under its name is a delete and an add', () => {
 describe('absorb', () => {
   test('takes a newer state at once; the watch then brings nothing new', () => {
     const { store, changes } = setUp();
-    store.replace([at('a', 1)], '5');
+    replace(store, [at('a', 1)], '5');
     store.absorb(at('a', 8, 'blue'));
     store.put(at('a', 7, 'green'));
     store.put(at('a', 8, 'blue'));
@@ -82,7 +83,7 @@ describe('absorb', () => {
   test('ignores what is older than the cache, and everything before the first list', () => {
     const { store, changes } = setUp();
     store.absorb(at('b', 3));
-    store.replace([at('a', 4)], '5');
+    replace(store, [at('a', 4)], '5');
     store.absorb(at('a', 4, 'blue'));
     store.absorb(at('a', 3, 'blue'));
     expect(changes).toEqual(['added a 4']);
@@ -90,10 +91,10 @@ describe('absorb', () => {
 
   test('does not bring back what was deleted, however the delete was learnt', () => {
     const { store, changes } = setUp();
-    store.replace([at('a', 1), at('b', 2), at('c', 3)], '5');
+    replace(store, [at('a', 1), at('b', 2), at('c', 3)], '5');
     store.remove(at('a', 10));
     store.absorb(at('a', 8));
-    store.replace([at('c', 3)], '20');
+    replace(store, [at('c', 3)], '20');
     store.absorb(at('b', 15));
     store.saw('30');
     store.absorb(at('d', 25));
@@ -102,18 +103,18 @@ describe('absorb', () => {
 
   test('what a write brought after a list was made outlives that list', () => {
     const { store, changes } = setUp();
-    store.replace([at('a', 1)], '5');
+    replace(store, [at('a', 1)], '5');
     store.absorb(at('a', 12, 'blue'));
     store.absorb(at('new', 13));
-    store.replace([at('a', 1)], '11');
+    replace(store, [at('a', 1)], '11');
     expect(changes).toEqual(['added a 1', 'updated a 12 (1)', 'added new 13']);
-    store.replace([at('a', 12, 'blue')], '14');
+    replace(store, [at('a', 12, 'blue')], '14');
     expect(changes.slice(3)).toEqual(['deleted new 13 (13)']);
   });
 
   test('a delete that is older than the object made anew is not that object’s', () => {
     const { store, changes } = setUp();
-    store.replace([at('a', 1)], '5');
+    replace(store, [at('a', 1)], '5');
     store.absorb(at('a', 9, 'red', 'other uid'));
     store.remove(at('a', 8));
     expect(store.get('default', 'a')?.metadata.uid).toBe('other uid');
@@ -122,7 +123,7 @@ describe('absorb', () => {
 
   test('the last state of an object goes when its delete comes with the same version', () => {
     const { store } = setUp();
-    store.replace([at('a', 1)], '5');
+    replace(store, [at('a', 1)], '5');
     store.absorb(at('a', 9));
     store.remove(at('a', 9));
     expect(store.list()).toEqual([]);
@@ -166,7 +167,7 @@ test('whatever our writes and the watch interleave, the cache ends where the ser
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
       const { store } = setUp();
-      store.replace([], '0');
+      replace(store, [], '0');
       const server = new Map<string, Widget>();
       const events: (() => void)[] = [];
       const shown = new Map<string, number>();

@@ -60,7 +60,7 @@ export class ObjectStore<T extends KubernetesObject> implements Cache<T> {
   /** From the watch. An older version than a write brought is no news. */
   put(object: T): void {
     this.saw(object.metadata.resourceVersion);
-    if (!isOlderOrSame(object, this.#objects.get(keyOf(object)))) this.#put(object);
+    this.putListed(object);
   }
 
   /** From the watch. `object` is the last state, with the version of its deletion. */
@@ -73,14 +73,15 @@ export class ObjectStore<T extends KubernetesObject> implements Cache<T> {
     this.#drop(cached, object);
   }
 
-  /** From a complete list as of `version`: what is not in it is gone, unless a write brought it after that. */
-  replace(objects: readonly T[], version: string): void {
-    const listed = new Set(objects.map(keyOf));
+  /** One of a list that is not at its end. */
+  putListed(object: T): void {
+    if (!isOlderOrSame(object, this.#objects.get(keyOf(object)))) this.#put(object);
+  }
+
+  /** From a list as of `version`, complete with the keys `listed`: what is not in it is gone, unless a write brought it after that. */
+  endList(listed: ReadonlySet<string>, version: string): void {
     for (const [key, cached] of this.#objects) {
       if (!listed.has(key) && !isNewer(cached.metadata.resourceVersion, version)) this.#drop(cached, cached);
-    }
-    for (const object of objects) {
-      if (!isOlderOrSame(object, this.#objects.get(keyOf(object)))) this.#put(object);
     }
     this.#seen = version;
   }

@@ -200,15 +200,54 @@ test('objects that writes return are handed to the sinks, others are not', async
   expect(seen).toEqual([`widgets ${created.metadata.resourceVersion}`, `widgets ${patched.metadata.resourceVersion}`]);
 });
 
-test('lists in pages, all of one moment', async () => {
-  for (const one of ['a', 'b', 'c']) server.create(WIDGETS, widget(one));
-  const first = await client.listPage<Widget>(WIDGETS, { limit: 2 });
-  server.create(WIDGETS, widget('bb'));
-  const second = await client.listPage<Widget>(WIDGETS, { limit: 2, continue: first.metadata.continue });
-  expect([...first.items, ...second.items].map((item) => item.metadata.name)).toEqual(['a', 'b', 'c']);
-  expect(second.metadata).toEqual({ resourceVersion: first.metadata.resourceVersion });
-  server.expire();
-  expect(await rejected(client.listPage(WIDGETS, { limit: 2, continue: first.metadata.continue }))).toMatchObject({ status: 410 });
+describe('list', () => {
+  const all = async (from: ApiClient): Promise<string[]> => {
+    const events: string[] = [];
+    for await (const { type, object } of from.list<Widget>(WIDGETS, {})) {
+      events.push(`${type} ${object.kind} ${object.apiVersion} ${type === 'BOOKMARK' ? object.metadata.resourceVersion : object.metadata.name}`);
+    }
+    return events;
+  };
+  const expected = () => [
+    ...['a', 'b'].map((one) => `ADDED Widget example.com/v1 ${one}`),
+    `BOOKMARK Widget example.com/v1 ${server.storage.revision}`,
+  ];
+
+  test('streams what is there and ends with its version', async () => {
+    for (const one of ['a', 'b']) server.create(WIDGETS, widget(one));
+    expect(await all(client)).toEqual(expected());
+    await server.watchesClosed();
+    expect(server.requests.map(({ path }) => path)).toEqual([
+      '/apis/example.com/v1/widgets?watch=true&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan',
+    ]);
+  });
+
+  test('asks in one piece, from then on, where the server streams none', async () => {
+    const older = await FakeApiServer.start([WIDGETS], { streamsLists: false });
+    const ofOlder = new ApiClient({ access: older.access(), version: 'test', log: new MemoryLogger() });
+    for (const one of ['a', 'b']) for (const on of [server, older]) on.create(WIDGETS, widget(one));
+    for (let times = 0; times < 2; times++) expect(await all(ofOlder)).toEqual(expected());
+    const whole = '/apis/example.com/v1/widgets';
+    expect(older.requests.slice(1).map(({ path }) => path)).toEqual([whole, whole]);
+    ofOlder.close();
+    await older.stop();
+  });
+
+  test.each([
+    ['ends before its end', 'end', { reason: 'ShortList' }],
+    ['breaks', 'reset', { status: 0 }],
+  ] as const)('one that %s is an error', async (_, how, error) => {
+    server.holdBookmarks();
+    const list = rejected(all(client));
+    await server.seen('GET', /sendInitialEvents/);
+    server.endWatches(how);
+    expect(await list).toMatchObject({ name: 'ApiError', ...error });
+  });
+
+  test('one that is silent for longer than a request may take is an error', async () => {
+    server.holdBookmarks();
+    expect(await rejected(all(client))).toMatchObject({ status: 0, reason: 'Timeout' });
+  });
 });
 
 describe('watch', () => {
@@ -333,7 +372,7 @@ test('what is not declared is not asked for', async () => {
   await expect(bound.patch(secrets, name, {}, { subresource: 'status' })).rejects.toMatchObject(refused('patch secrets/status'));
   await expect(bound.get(secrets, name)).rejects.toMatchObject(refused('get secrets'));
   await expect(bound.create(secrets, {})).rejects.toMatchObject(refused('create secrets'));
-  expect(() => bound.listPage(secrets, { limit: 1 })).toThrow(refused('list secrets').message);
+  await expect(bound.list(secrets, {}).next()).rejects.toMatchObject(refused('list secrets'));
   await expect(bound.watch(secrets, { resourceVersion: '0', timeoutSeconds: 1 }).next()).rejects.toMatchObject(refused('watch secrets'));
   bound.close();
 });

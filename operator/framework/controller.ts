@@ -1,5 +1,6 @@
 /** Workers that take keys off a queue and reconcile them. What a Reconciler promises and may rely on stands in types.ts. */
 import { randomUUID } from 'node:crypto';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Metrics, ReconcileOutcome } from './metrics.ts';
 import { WorkQueue } from './queue.ts';
 import { ApiError, isConflict, type Logger, type Reconciler, type Request, type Result } from './types.ts';
@@ -51,6 +52,8 @@ export class Controller {
       metrics.reconcileEnded(this.name, outcome, seconds);
       log.debug('reconciled', { outcome, seconds });
       this.queue.done(request);
+      // Ten thousand that find nothing to do would otherwise keep probes and the lease waiting until the last is done.
+      await turn();
     }
   }
 

@@ -6,8 +6,8 @@ import { MemoryLogger } from './testing/log.ts';
 import { WIDGETS, widget, type Widget } from './testing/resources.ts';
 
 const name = { namespace: 'default', name: 'a' };
-const isList = /widgets\?.*limit=/;
-const isWatch = /watch=true/;
+const isList = /sendInitialEvents/;
+const isWatch = /watch=true(?!.*sendInitialEvents)/;
 let server: FakeApiServer;
 let client: ApiClient;
 let log: MemoryLogger;
@@ -52,13 +52,13 @@ const run = (options: Partial<InformerOptions<Widget>> = {}) => {
 };
 const asked = (path: RegExp) => server.requests.filter((request) => path.test(request.path)).length;
 
-test('lists in pages, then watches from there on', async () => {
+test('lists, then watches from there on', async () => {
   for (const one of ['a', 'b', 'c', 'd', 'e']) server.create(WIDGETS, widget(one));
   const watching = server.seen('GET', isWatch);
-  const { informer, changes, told } = run({ pageSize: 2 });
+  const { informer, changes, told } = run();
   await informer.synced;
   expect(informer.list().map((object) => object.metadata.name)).toEqual(['a', 'b', 'c', 'd', 'e']);
-  expect(asked(isList)).toBe(3);
+  expect(asked(isList)).toBe(1);
   const query = new URL((await watching).path, server.url).searchParams;
   expect(query.get('allowWatchBookmarks')).toBe('true');
   expect(query.get('resourceVersion')).toBe(String(server.storage.revision));
@@ -147,8 +147,8 @@ describe('goes on', () => {
     server.patch(WIDGETS, { ...name, name: 'b' }, { spec: { size: 2 } });
     server.expire();
     release.resolve();
-    await told('updated b {"size":2}');
-    expect(changes.slice(2)).toEqual(['deleted a {"size":1}', 'updated b {"size":2}']);
+    await told('deleted a {"size":1}');
+    expect(changes.slice(2)).toEqual(['updated b {"size":2}', 'deleted a {"size":1}']);
     expect(asked(isList)).toBe(2);
   });
 
@@ -185,12 +185,19 @@ describe('goes on', () => {
     expect(asked(isList)).toBe(2);
   });
 
-  test('after 410 within the pages of a list', async () => {
-    for (const one of ['a', 'b', 'c']) server.create(WIDGETS, widget(one));
-    server.fail({ path: /continue=/, status: 410, reason: 'Expired' });
-    const { informer, changes } = run({ pageSize: 2 });
+  test('after changes while the list is made, with what is there then', async () => {
+    for (const one of ['a', 'b']) server.create(WIDGETS, widget(one));
+    server.holdBookmarks();
+    const { informer, changes, told } = run();
+    await told('added b {"size":1}');
+    server.delete(WIDGETS, { ...name, name: 'b' });
+    server.patch(WIDGETS, name, { spec: { size: 2 } });
+    server.create(WIDGETS, widget('c'));
+    await told('added c {"size":1}');
+    expect(changes.slice(2)).toEqual(['updated a {"size":2}', 'added c {"size":1}']);
+    server.bookmark({ 'k8s.io/initial-events-end': 'true' });
     await informer.synced;
-    expect(changes).toHaveLength(3);
+    expect(changes.slice(4)).toEqual(['deleted b {"size":1}']);
   });
 
   test('after failures of all kinds, with pauses in between', async () => {

@@ -1,11 +1,11 @@
 /** Keeps a cache of one collection by list and watch, whatever happens to server, network and handlers. */
-import type { KubernetesObject } from '../../apis/meta.ts';
+import { keyOf, type KubernetesObject } from '../../apis/meta.ts';
 import { ObjectStore } from './cache.ts';
 import type { ApiClient, WatchEvent } from './client.ts';
 import { ApiError, type Cache, type ChangeHandler, type Logger, type Resource } from './types.ts';
 
 export interface InformerOptions<T extends KubernetesObject> {
-  client: Pick<ApiClient, 'listPage' | 'watch' | 'onWritten'>;
+  client: Pick<ApiClient, 'list' | 'watch' | 'onWritten'>;
   resource: Resource;
   log: Logger;
   /** Not set: all namespaces. */
@@ -13,8 +13,6 @@ export interface InformerOptions<T extends KubernetesObject> {
   indexers?: Record<string, (object: T) => string[]>;
   /** Freezes objects deeply, so that a test finds who changes them. */
   freeze?: boolean;
-  /** Objects of one page of a list. Default 500. */
-  pageSize?: number;
   /** Milliseconds between attempts after failures, doubling from base to max, with jitter. Default 500 and 10,000. */
   retry?: { base: number; max: number };
   /** Told when list or watch failed for the third time in a row, and each time after it. */
@@ -86,22 +84,23 @@ export class Informer<T extends KubernetesObject> implements Cache<T> {
   }
 
   async #list(signal: AbortSignal): Promise<void> {
-    const objects: T[] = [];
+    const listed = new Set<string>();
     let version = '';
-    let next: string | undefined;
-    do {
-      const options = { ...this.#selection(), limit: this.#options.pageSize ?? 500, continue: next };
-      const page = await this.#options.client.listPage<T>(this.resource, options, signal);
-      // Items of a list come without them.
-      const apiVersion = this.resource.group === '' ? this.resource.version : `${this.resource.group}/${this.resource.version}`;
-      for (const item of page.items) objects.push(Object.assign(item, { apiVersion, kind: this.resource.kind }));
-      version = page.metadata.resourceVersion;
-      next = page.metadata.continue;
-    } while (next);
-    this.#store.replace(objects, version);
+    for await (const { type, object } of this.#options.client.list<T>(this.resource, this.#selection(), signal)) {
+      if (type === 'ERROR') throw statusError(object);
+      version = object.metadata.resourceVersion;
+      if (type === 'BOOKMARK') continue;
+      if (type === 'DELETED') {
+        listed.delete(keyOf(object)); // it went while the list was made
+        continue;
+      }
+      listed.add(keyOf(object));
+      this.#store.putListed(object);
+    }
+    this.#store.endList(listed, version);
     this.#version = version;
     this.#failures = 0;
-    this.#log.debug('listed', { objects: objects.length, resourceVersion: version });
+    this.#log.debug('listed', { objects: listed.size, resourceVersion: version });
     this.#setSynced();
   }
 

@@ -3,6 +3,7 @@ import { ObjectStore } from './cache.ts';
 import { countBy, countByState } from './tally.ts';
 import { MemoryLogger } from './testing/log.ts';
 import { widget, type Widget } from './testing/resources.ts';
+import { replace } from './testing/store.ts';
 
 const at = (name: string, version: number, color: string): Widget => {
   const object = widget(name, { color });
@@ -28,7 +29,7 @@ const setUp = () => {
 
 test('counts follow what comes, changes and goes', async () => {
   const { store, states, plain } = setUp();
-  store.replace([at('a1', 1, 'red'), at('a2', 2, 'red'), at('b1', 3, 'green')], '3');
+  replace(store, [at('a1', 1, 'red'), at('a2', 2, 'red'), at('b1', 3, 'green')], '3');
   expect(await states()).toEqual(['a green 0', 'a red 2', 'b green 1', 'b red 0']);
   expect(await plain()).toEqual(['a red 2', 'b green 1']);
   store.put(at('a1', 4, 'green'));
@@ -37,14 +38,14 @@ test('counts follow what comes, changes and goes', async () => {
   store.remove(at('b1', 6, 'green'));
   expect(await states()).toEqual(['a green 1', 'a red 1']);
   expect(await plain()).toEqual(['a green 1', 'a red 1']);
-  store.replace([], '9');
+  replace(store, [], '9');
   expect(await states()).toEqual([]);
   expect(await plain()).toEqual([]);
 });
 
 test('what counts no more is taken off, and comes back', async () => {
   const { store, states } = setUp();
-  store.replace([at('a1', 1, 'red')], '1');
+  replace(store, [at('a1', 1, 'red')], '1');
   store.put(at('a1', 2, ''));
   expect(await states()).toEqual([]);
   store.put(at('a1', 3, 'green'));
@@ -53,15 +54,15 @@ test('what counts no more is taken off, and comes back', async () => {
 
 test('a state that nobody named is counted as well, and goes with the last object', async () => {
   const { store, states } = setUp();
-  store.replace([at('a1', 1, 'blue')], '1');
+  replace(store, [at('a1', 1, 'blue')], '1');
   expect(await states()).toEqual(['a blue 1', 'a green 0', 'a red 0']);
-  store.replace([], '2');
+  replace(store, [], '2');
   expect(await states()).toEqual([]);
 });
 
 test('an object that was made anew under its name counts once', async () => {
   const { store, plain } = setUp();
-  store.replace([at('a1', 1, 'red')], '1');
+  replace(store, [at('a1', 1, 'red')], '1');
   const anew = at('a1', 2, 'green');
   store.put({ ...anew, metadata: { ...anew.metadata, uid: 'another' } });
   expect(await plain()).toEqual(['a green 1']);

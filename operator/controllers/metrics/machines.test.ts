@@ -1,6 +1,7 @@
 import { Registry } from 'prom-client';
 import { machine, machineCache } from '../../pool/testing/objects.ts';
 import { machineMetrics, phaseOf, RUN_RESULTS } from './machines.ts';
+import { replace } from '../../framework/testing/store.ts';
 
 const ready = (status: string, reason = 'Some') => [{ type: 'Ready', status, reason, message: '', lastTransitionTime: '' }];
 
@@ -52,7 +53,7 @@ test('machines are counted by phase, and by the reason why they are not ready', 
     'capremote_machines_not_ready{namespace="default",reason="BootstrapRunning"} 1',
     'capremote_machines_not_ready{namespace="default",reason="Some"} 1',
   ]);
-  machines.replace([], '99');
+  replace(machines, [], '99');
   expect((await registry.metrics()).match(/^capremote_machines(_not_ready)?\{.*$/gm)).toBeNull();
 });
 
@@ -87,7 +88,7 @@ test('every result is there from the beginning', async () => {
 
 test('a machine that is there, or was moved here, is no news', async () => {
   const { machines, put, told } = setUp();
-  machines.replace([machine('a', { metadata: { resourceVersion: '50' }, status: succeeded })], '50');
+  replace(machines, [machine('a', { metadata: { resourceVersion: '50' }, status: succeeded })], '50');
   machines.put(machine('b', { metadata: { resourceVersion: '51' } }));
   machines.put(machine('b', { metadata: { resourceVersion: '52' }, status: { ready: true } }));
   put(succeeded);

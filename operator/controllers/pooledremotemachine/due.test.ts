@@ -4,6 +4,7 @@ import { ObjectStore } from '../../framework/cache.ts';
 import { MemoryLogger } from '../../framework/testing/log.ts';
 import { entry, machine, machineCache } from '../../pool/testing/objects.ts';
 import { dueOf } from './due.ts';
+import { replace } from '../../framework/testing/store.ts';
 
 const cluster = (name: string, paused = false): Cluster => ({
   apiVersion: 'cluster.x-k8s.io/v1beta2',
@@ -13,7 +14,7 @@ const cluster = (name: string, paused = false): Cluster => ({
 });
 function clusterCache(clusters: Cluster[]): ObjectStore<Cluster> {
   const store = new ObjectStore<Cluster>({ log: new MemoryLogger() });
-  store.replace(clusters, '1');
+  replace(store, clusters, '1');
   return store;
 }
 

@@ -1,6 +1,6 @@
 /* eslint-disable @typescript-eslint/no-unnecessary-type-parameters -- tests know what they put in */
 /**
- * An API server for tests: Storage behind real HTTP, with watches, bookmarks, paged lists, discovery, and faults on demand.
+ * An API server for tests: Storage behind real HTTP, with lists and watches, bookmarks, discovery, and faults on demand.
  *
  *     const server = await FakeApiServer.start([machines, secrets]);
  *     const client = new ApiClient({ access: server.access(), version: 'test', log });
@@ -17,7 +17,7 @@ import type { ServerAccess } from '../transport.ts';
 import { ApiError, type ObjectName, type Resource } from '../types.ts';
 import { discovery, parseTarget, type Target } from './routes.ts';
 import { Storage, collectionOf } from './storage.ts';
-import { List, Watch, statusOf } from './collections.ts';
+import { Watch, listOf, statusOf } from './collections.ts';
 
 /** Which requests go wrong, how, and how often (once, if not said). */
 export interface Fault {
@@ -50,6 +50,8 @@ export interface ServerOptions {
   tls?: https.ServerOptions;
   /** Resources without the status subresource, by plural. */
   withoutStatus?: readonly string[];
+  /** false: as with the feature gate WatchList switched off. */
+  streamsLists?: boolean;
 }
 
 export class FakeApiServer {
@@ -61,14 +63,16 @@ export class FakeApiServer {
   readonly #server: http.Server;
   readonly #faults: Fault[] = [];
   readonly #watches = new Set<Watch>();
-  readonly #lists = new Map<string, List>();
   readonly #waiting = new Set<{ matches: (request: SeenRequest) => boolean; resolve: (request: SeenRequest) => void }>();
   readonly #closed: (() => void)[] = [];
   readonly #scheme: string;
+  readonly #streamsLists: boolean;
   #muted = false;
+  #endsLists = true;
 
   private constructor(options: ServerOptions) {
     const answer = (request: http.IncomingMessage, response: http.ServerResponse): void => void this.#answer(request, response);
+    this.#streamsLists = options.streamsLists ?? true;
     this.#scheme = options.tls === undefined ? 'http' : 'https';
     this.#server = options.tls === undefined ? http.createServer(answer) : https.createServer(options.tls, answer);
     this.#server.on('connection', (socket) => {
@@ -134,12 +138,16 @@ export class FakeApiServer {
     for (const watch of this.#watches) watch.end(how);
   }
   /** Sends a bookmark on every watch that asked for them. */
-  bookmark(): void {
-    for (const watch of this.#watches) watch.bookmark(this.storage.revision);
+  bookmark(annotations?: Record<string, string>): void {
+    for (const watch of this.#watches) watch.bookmark(this.storage.revision, annotations);
   }
   /** Watches from now on send nothing and never end, as on a connection that died without a word. */
   muteWatches(): void {
     this.#muted = true;
+  }
+  /** Lists that are streamed do not come to their end any more. */
+  holdBookmarks(): void {
+    this.#endsLists = false;
   }
   /** Resolves when the next connection is closed. */
   connectionClosed(): Promise<void> {
@@ -149,10 +157,9 @@ export class FakeApiServer {
   async watchesClosed(): Promise<void> {
     for (const watch of this.#watches) await watch.closed;
   }
-  /** Forgets the history and the snapshots of paged lists: watches and pages from before get 410. */
+  /** Forgets the history: watches from before get 410. */
   expire(): void {
     this.storage.compact();
-    this.#lists.clear();
   }
 
   /** Cuts idle kept-alive connections, as a load balancer would. */
@@ -226,7 +233,7 @@ export class FakeApiServer {
     switch (request.method) {
       case 'GET':
         if (target.name !== undefined) return this.storage.get(target.collection, name);
-        if (url.searchParams.get('watch') !== 'true') return this.#list(target, url.searchParams);
+        if (url.searchParams.get('watch') !== 'true') return listOf(this.storage, target, url.searchParams);
         this.#watch(target, url.searchParams, response);
         return undefined;
       case 'POST':
@@ -243,21 +250,14 @@ export class FakeApiServer {
     }
   }
 
-  #list(target: Target, query: URLSearchParams): object {
-    const token = query.get('continue');
-    const [id, start] = (token ?? '').split(':');
-    const list = token === null ? List.of(this.storage, target, query) : this.#lists.get(id ?? '');
-    if (list === undefined) throw new ApiError(410, 'Expired', 'The provided continue parameter is too old');
-    this.#lists.set(list.id, list);
-    return list.page(Number(start ?? 0), Number(query.get('limit') ?? 0));
-  }
-
   #watch(target: Target, query: URLSearchParams, response: http.ServerResponse): void {
+    if (query.get('sendInitialEvents') === 'true' && !this.#streamsLists)
+      throw new ApiError(422, 'Invalid', 'sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled');
     const watch = new Watch(this.storage, target, query, response);
     this.#watches.add(watch);
     response.on('close', () => this.#watches.delete(watch));
-    if (this.#muted) response.flushHeaders();
-    else watch.start();
+    if (this.#muted && query.get('sendInitialEvents') !== 'true') response.flushHeaders();
+    else watch.start(this.#endsLists);
   }
 }
 

@@ -1,5 +1,4 @@
-/** Lists in pages of one snapshot, watches as streams of lines, and the selectors of both. */
-import { randomUUID } from 'node:crypto';
+/** Lists, watches as streams of lines, and the selectors of both. */
 import type http from 'node:http';
 import type { KubernetesObject } from '../../../apis/meta.ts';
 import { ApiError } from '../types.ts';
@@ -20,27 +19,11 @@ function filterOf(target: Target, query: URLSearchParams): Filter {
     (target.namespace === undefined || object.metadata.namespace === target.namespace) && tests.every((test) => test(object));
 }
 
-export class List {
-  readonly id = randomUUID();
-  readonly #target: Target;
-  readonly #revision: number;
-  readonly #items: KubernetesObject[];
-
-  private constructor(target: Target, revision: number, items: KubernetesObject[]) {
-    this.#target = target;
-    this.#revision = revision;
-    this.#items = items;
-  }
-  static of(storage: Storage, target: Target, query: URLSearchParams): List {
-    return new List(target, storage.revision, storage.list(target.collection).filter(filterOf(target, query)));
-  }
-
-  page(start: number, limit: number): object {
-    const end = limit > 0 ? start + limit : this.#items.length;
-    const { resource } = this.#target.kind;
-    const metadata = { resourceVersion: String(this.#revision), ...(end < this.#items.length && { continue: `${this.id}:${end}` }) };
-    return { apiVersion: apiVersionOf(resource), kind: `${resource.kind}List`, metadata, items: this.#items.slice(start, end) };
-  }
+export function listOf(storage: Storage, target: Target, query: URLSearchParams): object {
+  const { resource } = target.kind;
+  const items = storage.list(target.collection).filter(filterOf(target, query));
+  const metadata = { resourceVersion: String(storage.revision) };
+  return { apiVersion: apiVersionOf(resource), kind: `${resource.kind}List`, metadata, items };
 }
 
 export class Watch {
@@ -61,13 +44,15 @@ export class Watch {
     this.closed = new Promise((resolve) => response.on('close', () => resolve()));
   }
 
-  start(): void {
+  start(endsList: boolean): void {
     const version = this.#query.get('resourceVersion') ?? '';
     this.#response.writeHead(200, { 'Content-Type': 'application/json' });
     this.#response.flushHeaders();
     try {
       if (version === '' || version === '0') {
         for (const object of this.#storage.list(this.#target.collection).filter(this.#filter)) this.#write({ type: 'ADDED', object });
+        if (endsList && this.#query.get('sendInitialEvents') === 'true')
+          this.bookmark(this.#storage.revision, { 'k8s.io/initial-events-end': 'true' });
       } else for (const event of this.#storage.since(this.#target.collection, Number(version))) this.#send(event);
     } catch (error) {
       this.end(error as ApiError);
@@ -81,10 +66,10 @@ export class Watch {
     });
   }
 
-  bookmark(revision: number): void {
+  bookmark(revision: number, annotations?: Record<string, string>): void {
     if (this.#query.get('allowWatchBookmarks') !== 'true') return;
     const { resource } = this.#target.kind;
-    const metadata = { resourceVersion: String(revision), creationTimestamp: null };
+    const metadata = { resourceVersion: String(revision), creationTimestamp: null, ...(annotations && { annotations }) };
     this.#write({ type: 'BOOKMARK', object: { apiVersion: apiVersionOf(resource), kind: resource.kind, metadata } });
   }
 

@@ -3,6 +3,7 @@ import type { PooledRemoteMachine, RemoteMachine } from '../../../apis/infrastru
 import { ObjectStore } from '../../framework/cache.ts';
 import { MemoryLogger } from '../../framework/testing/log.ts';
 import { ENTRY_INDEXES, MACHINE_INDEXES } from '../indexes.ts';
+import { replace } from '../../framework/testing/store.ts';
 
 interface Given {
   metadata?: object;
@@ -43,12 +44,12 @@ export const machine = (name: string, { metadata, spec = { pool: 'p' }, status }
 
 export function entryCache(entries: PooledRemoteMachine[] = []): ObjectStore<PooledRemoteMachine> {
   const store = new ObjectStore<PooledRemoteMachine>({ log: new MemoryLogger(), freeze: true, indexers: ENTRY_INDEXES });
-  store.replace(structuredClone(entries), '1');
+  replace(store, structuredClone(entries), '1');
   return store;
 }
 
 export function machineCache(machines: RemoteMachine[] = []): ObjectStore<RemoteMachine> {
   const store = new ObjectStore<RemoteMachine>({ log: new MemoryLogger(), freeze: true, indexers: MACHINE_INDEXES });
-  store.replace(structuredClone(machines), '1');
+  replace(store, structuredClone(machines), '1');
   return store;
 }

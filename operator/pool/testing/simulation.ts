@@ -13,6 +13,7 @@ import { collectionOf, Storage, type StoredEvent } from '../../framework/testing
 import { ApiError, type Client, isConflict, isNotFound, type Resource } from '../../framework/types.ts';
 import { Allocator, names } from '../allocator.ts';
 import { entryCache, machineCache } from './objects.ts';
+import { replace } from '../../framework/testing/store.ts';
 
 export const MACHINES = collectionOf(REMOTE_MACHINES);
 export const ENTRIES = collectionOf(POOLED_REMOTE_MACHINES);
@@ -86,8 +87,8 @@ export class Manager {
     this.#entries = entryCache();
     this.#machines = machineCache();
     const version = String(world.storage.revision);
-    this.#entries.replace(structuredClone(world.entries()), version);
-    this.#machines.replace(structuredClone(world.machines()), version);
+    replace(this.#entries, structuredClone(world.entries()), version);
+    replace(this.#machines, structuredClone(world.machines()), version);
     this.#allocator = new Allocator(this.#client(), this.#entries, this.#machines);
     this.#unlisten = this.#watch();
     this.#wakeAll();
