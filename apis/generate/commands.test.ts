@@ -39,6 +39,17 @@ test('targets of make', () => {
   expect(found.filter(({ name }) => !targets.includes(name))).toEqual([]);
 });
 
+test('versions: this one, and in the pages on upgrades the one after it', () => {
+  const { version } = JSON.parse(read('package.json')) as { version: string };
+  const [major, minor, patch] = version.split('.').map(Number);
+  const known = [version, `${major}.${minor}.${(patch ?? 0) + 1}`];
+  const found = named(/(?:remote:|infrastructure-remote\/)v(\d+\.\d+\.\d+)/g);
+  const configured = [...read('docs/clusterctl.md').matchAll(/infrastructure-remote\/v(\d+\.\d+\.\d+)\//g)];
+  found.push(...configured.map(([, name = '']) => ({ page: 'docs/clusterctl.md', name })));
+  expect(found.length).toBeGreaterThan(4);
+  expect(found.filter(({ name }) => !known.includes(name))).toEqual([]);
+});
+
 test('variables of clusterctl', () => {
   const sources = [...filesIn('templates', '.yaml'), ...filesIn('manifests/clusterctl', '.yaml')].map(read).join('\n');
   const known = new Set([...sources.matchAll(/\$\{(CAPREMOTE_\w+)/g)].map(([, name]) => name));
