@@ -1,4 +1,5 @@
 /** What the pages' commands name is there: paths, targets of make, variables of clusterctl, values of the chart. */
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parse } from 'yaml';
@@ -48,6 +49,20 @@ test('versions: this one, and in the pages on upgrades the one after it', () => 
   found.push(...configured.map(([, name = '']) => ({ page: 'docs/clusterctl.md', name })));
   expect(found.length).toBeGreaterThan(4);
   expect(found.filter(({ name }) => !known.includes(name))).toEqual([]);
+});
+
+test('make lint gives to ShellCheck what is a script of its own, and all of that', () => {
+  const [, words = ''] = /shellcheck \$\$\(git ls-files (.*)\)/.exec(read('Makefile')) ?? [];
+  const filesOf = (...pathspecs: string[]): string[] =>
+    execFileSync('git', ['-c', `safe.directory=${root}`, '-C', root, 'ls-files', ...pathspecs], { encoding: 'utf8' })
+      .trim()
+      .split('\n');
+  const checked = filesOf(...words.split(' ').map((word) => word.replaceAll("'", '')));
+  // Parts of a script say which shell they are for.
+  const scripts = filesOf('*.sh', '.ci').filter((file) => /^#(!| shellcheck shell=)/.test(read(file)));
+  expect(scripts).toContain('operator/runner/runner.sh');
+  // Bootstrap data of the corpus begins with a line of its own.
+  expect(checked).toEqual(scripts);
 });
 
 test('variables of clusterctl', () => {

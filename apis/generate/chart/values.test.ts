@@ -3,13 +3,11 @@ import { durationOf } from '../../../operator/controllers/hosts/duration.ts';
 import { type Fields, type Section, type Value, VALUES } from './values.ts';
 
 const at = (path: string): Value | Section =>
-  path
-    .split('.')
-    .reduce<Value | Section>((field, name) => (field as Section).fields[name] as Value | Section, {
-      kind: 'section',
-      description: '',
-      fields: VALUES,
-    });
+  path.split('.').reduce<Value | Section>((field, name) => (field as Section).fields[name] as Value | Section, {
+    kind: 'section',
+    description: '',
+    fields: VALUES,
+  });
 const taken = (path: string, text: string): boolean => {
   const { schema } = at(path) as Value;
   return text.length >= Number(schema['minLength'] ?? 0) && new RegExp(String(schema['pattern'])).test(text);
