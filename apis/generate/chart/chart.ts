@@ -111,12 +111,13 @@ ${description}. [The project](../../README.md), and [how to begin](../../docs/ge
 
 The management cluster needs Cluster API's core provider and what makes bootstrap data; nothing else, not even cert-manager.
 
-    helm install ${name} charts/${name} --namespace ${name}-system --create-namespace --wait
+    helm install ${name} charts/${name} --namespace ${name}-system \\
+      --create-namespace --wait --set image.repository=registry.example/${name}
     helm test ${name} --namespace ${name}-system
 
-The check that \`helm test\` runs looks for the kinds, for every right, and for a manager that leads.
+\`image.repository\` is where you [pushed the image](../../docs/getting-started.md#install); the chart of a release has it already. The check that \`helm test\` runs looks for the kinds, for every right, and for a manager that leads.
 
-- An upgrade brings the changes of the kinds, too: they are part of the release.
+- An upgrade brings the changes of the kinds, too: they are part of the release. A rollback takes them back.
 - \`helm uninstall\` keeps the kinds and with them all objects, unless \`crds.keep\` was off. A release of the same name in the same namespace takes them over again; another one does with \`--take-ownership\`.
 - With \`watchNamespaces\` the manager has Roles in these and no right elsewhere, but to ask who may read its metrics. A second release for other namespaces, or for another \`watchFilter\`, needs \`crds.enabled=false\` and \`policy.enabled=false\`. Each release has a Lease of its own, in one namespace too.
 - [Argo CD](../../docs/argocd.md) applies the kinds first, and does not prune them while \`crds.keep\` is on.

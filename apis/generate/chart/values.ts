@@ -44,6 +44,8 @@ const objects = (description: string, initial: object[] = []): Value =>
 /** As the flags take it. */
 const duration = (initial: string, description: string): Value =>
   text(initial, `${description} Such as \`90s\`, \`10m\` or \`1h30m\`.`, { pattern: '^(0|([0-9]+(\\.[0-9]+)?(h|m|s|ms))+)$' });
+/** As the Prometheus operator takes it: whole numbers, each unit once. */
+const PROMETHEUS_DURATION = { pattern: '^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$', minLength: 1 };
 const NAMESPACE = { pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$', maxLength: 63 };
 
 const restricted = { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } };
@@ -154,7 +156,7 @@ const observing: Fields = {
     serviceMonitor: section('Tells the Prometheus operator to collect them; makes the Service, too.', {
       enabled: flag(false, 'Make it.'),
       labels: strings('Labels by which a Prometheus chooses it.'),
-      interval: duration('30s', 'Time between collections.'),
+      interval: text('30s', 'Time between collections. Such as `30s` or `1m30s`.', PROMETHEUS_DURATION),
       authorization: object(
         "How Prometheus proves who it is (authorization of the endpoint: a token in a Secret); empty: by its own account's token (bearerTokenFile).",
       ),
