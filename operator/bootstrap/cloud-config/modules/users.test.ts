@@ -191,7 +191,7 @@ test.each([
   ['users: [{name: a, plain_text_passwd: "a\\nroot:x"}]', 'users[0].plain_text_passwd (line 1): holds a line break'],
   ['users: [{name: a, sudo: "x\\ny"}]', 'users[0].sudo (line 1): '],
   ['users: [1]', 'users[0] (line 1): '],
-  ['users: {a: true}', 'users (line 1): expected array'],
+  ['users: {a: true}', 'users (line 1): expected a list'],
   ['groups: [1]', 'groups (line 1): expected group names'],
   ['groups: [a;b]', 'groups (line 1): '],
 ])('%s is refused', (yaml, message) => expect(refusalOf(yaml)).toContain(message));
