@@ -26,11 +26,14 @@ export function problemsOf(issue: z.core.$ZodIssue, above: Path, unsupported: (p
   return [{ reason: given ?? 'BootstrapDataInvalid', path, message }];
 }
 
+const KINDS: Record<string, string> = { array: 'a list', record: 'a map', object: 'a map', string: 'a text' };
+
 /** As people call what they write, where the schema has the words of a programmer. */
 function inWordsOfYaml(message: string): string {
-  return message.replace(/^Invalid input: (?:expected (array|record|object)\b)?/, (_, kind: string | undefined) =>
-    kind === undefined ? '' : kind === 'array' ? 'expected a list' : 'expected a map',
-  );
+  const words = message
+    .replace(/^Invalid input: /, '')
+    .replaceAll(/\b(expected|received) (array|record|object|string)\b/g, (_, verb: string, kind: string) => `${verb} ${KINDS[kind]}`);
+  return words.replace(/^expected a text, received (?:number|boolean)$/, '$&; quote it');
 }
 
 export const located = (problem: Problem, place: (path: Path) => Pick<Finding, 'line' | 'part'>): LocatedProblem => ({

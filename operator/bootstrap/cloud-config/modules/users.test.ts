@@ -192,6 +192,8 @@ test.each([
   ['users: [{name: a, sudo: "x\\ny"}]', 'users[0].sudo (line 1): '],
   ['users: [1]', 'users[0] (line 1): '],
   ['users: {a: true}', 'users (line 1): expected a list'],
+  ['users: [{name: a, groups: {b: c}}]', 'users[0].groups (line 1): expected the names of groups'],
+  ['users: [{name: a, plain_text_passwd: 12345}]', 'users[0].plain_text_passwd (line 1): expected a text, received number; quote it'],
   ['groups: [1]', 'groups (line 1): expected group names'],
   ['groups: [a;b]', 'groups (line 1): '],
 ])('%s is refused', (yaml, message) => expect(refusalOf(yaml)).toContain(message));

@@ -31,7 +31,7 @@ const user = z.strictObject({
   gecos: optionalText.optional(),
   homedir: path.optional(),
   primary_group: z.union([accountName, z.null()]).optional(),
-  groups: z.union([names, z.null()]).optional(),
+  groups: z.union([names, z.null()], { error: 'expected the names of groups' }).optional(),
   shell: path.optional(),
   expiredate: optionalText.optional(),
   inactive: inactive.optional(),
