@@ -217,8 +217,19 @@ describe('what the data is', () => {
     ['BootstrapFormatUnsupported', 'JSON patch', '#cloud-config-jsonp\n[]', undefined],
     ['BootstrapFormatUnsupported', 'another template language', '## template: basic\n#cloud-config\n', undefined],
     ['BootstrapDataInvalid', 'not a map', '#cloud-config\n- a\n', undefined],
+    ['BootstrapDataInvalid', 'a script without its first line', 'echo a\necho b\n', undefined],
+    ['BootstrapFormatUnsupported', 'Butane', 'variant: flatcar\nversion: 1.0.0\nstorage: {}\n', undefined],
+    ['BootstrapFormatUnsupported', 'Talos', 'version: v1alpha1\nmachine: {type: worker}\ncluster: {}\n', undefined],
+    ['BootstrapFormatUnsupported', 'an object of Kubernetes', 'apiVersion: kubeadm.k8s.io/v1beta4\nkind: InitConfiguration\n', undefined],
+    ['BootstrapFormatUnsupported', 'coreos-cloudinit', '#cloud-config\ncoreos: {units: []}\n', undefined],
     ['BootstrapDataInvalid', 'a float', '1.5', undefined],
   ])('%s: %s', (reason, _, value, format) => expect(refusal(value, format).reason).toBe(reason));
+
+  test('what is no cloud-config is told for what it may be', () => {
+    expect(refusal('echo a\n').message).toContain('line 1: the data begins neither with #cloud-config nor, as a script, with #!');
+    expect(refusal('#cloud-config\n- a\n').message).toContain('line 2: a cloud-config document is a map of keys');
+    expect(refusal('version: v1alpha1\nmachine: {}\n').message).toContain('is a configuration of Talos');
+  });
 
   test('all problems are named at once, by path and line, without content', () => {
     const error = refusal(`## template: jinja

@@ -2,9 +2,10 @@ import { invalid, parseYaml } from './cloud-config/parse.ts';
 import { mergeDocuments, type Mergeable } from './cloud-config/merge.ts';
 import { planCloudConfig } from './cloud-config/planner.ts';
 import type { Located } from './cloud-config/located.ts';
+import { refuseForeign } from './foreign.ts';
 import { Budget, isIgnition, readText } from './format.ts';
 import { planIgnition } from './ignition/planner.ts';
-import { naming, type Part, partsOf } from './parts/parts.ts';
+import { headerMissing, naming, type Part, partsOf } from './parts/parts.ts';
 import { beside, findingsOf, planBoothook } from './parts/scripts.ts';
 import { mentionsSentinel } from './sentinel.ts';
 import { told } from './problems.ts';
@@ -48,12 +49,19 @@ function plan(parts: Part[], instance: InstanceData, budget: Budget): { steps: S
 function merged(parts: Part[]): { document: Located | undefined; findings: Finding[] } {
   const documents = parts.map(({ name, text, mergeType }) => naming(name, () => ({ ...parseYaml(text, name), mergeType })));
   const full = documents.filter((document): document is typeof document & Mergeable => document.root !== undefined);
-  for (const { root } of full)
-    if (!isMap(root)) throw invalid(root.line, 'a cloud-config document is a map of keys at its top level, this one is not', root.part);
+  for (const { root } of full) {
+    if (!isMap(root)) throw invalid(root.line, headless(parts) ? NO_HEADER : NO_MAP, root.part);
+    refuseForeign(root);
+  }
   return {
     document: full.length === 0 ? undefined : mergeDocuments(full),
     findings: documents.flatMap(({ findings }) => findings),
   };
 }
+
+const NO_MAP = 'a cloud-config document is a map of keys at its top level, this one is not';
+const NO_HEADER =
+  'the data begins neither with #cloud-config nor, as a script, with #! and its interpreter, and is no map of keys that could be cloud-config';
+const headless = (parts: Part[]): boolean => parts.some(({ findings }) => findings.includes(headerMissing));
 
 const isMap = ({ value, children }: Located): boolean => children !== undefined && !Array.isArray(value);

@@ -21,9 +21,19 @@ export interface LocatedProblem extends Finding {
 export function problemsOf(issue: z.core.$ZodIssue, above: Path, unsupported: (path: Path) => Problem): Problem[] {
   const path = [...above, ...issue.path.map((part) => (typeof part === 'number' ? part : String(part)))];
   if (issue.code === 'unrecognized_keys') return issue.keys.map((key) => unsupported([...path, key]));
-  const message = issue.message.endsWith('received undefined') ? 'is missing' : issue.message.replace(/^Invalid input: /, '');
+  const message = issue.message.endsWith('received undefined') ? 'is missing' : inWordsOfYaml(issue.message);
   const given = issue.code === 'custom' ? (issue.params?.['reason'] as BootstrapDataErrorReason | undefined) : undefined;
   return [{ reason: given ?? 'BootstrapDataInvalid', path, message }];
+}
+
+const KINDS: Record<string, string> = { array: 'a list', record: 'a map', object: 'a map', string: 'a text' };
+
+/** As people call what they write, where the schema has the words of a programmer. */
+function inWordsOfYaml(message: string): string {
+  const words = message
+    .replace(/^Invalid input: /, '')
+    .replaceAll(/\b(expected|received) (array|record|object|string)\b/g, (_, verb: string, kind: string) => `${verb} ${KINDS[kind]}`);
+  return words.replace(/^expected a text, received (?:number|boolean)$/, '$&; quote it');
 }
 
 export const located = (problem: Problem, place: (path: Path) => Pick<Finding, 'line' | 'part'>): LocatedProblem => ({

@@ -15,11 +15,15 @@ export interface Node {
   body?: Node[];
   alternate?: Node[];
   defaultBlock?: Node[];
+  operator?: Token;
+  left?: Node;
+  right?: Node;
 }
 
 export interface Value {
   type: string;
   value: unknown;
+  toString(): string;
 }
 
 interface Scope {

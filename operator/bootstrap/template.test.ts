@@ -25,10 +25,17 @@ test.each([
   ["{{ {'a': 'b'}['a'] }}", 'b'],
   ['{%+ if true +%}\nx{% endif %}', '\nx'],
   ['no newline', 'no newline'],
+  // As Python writes values, which Jinja leaves it to.
+  ['{{ true }} {{ 1 == 2 }} {{ none }} {{ v1.region is defined }}', 'True False None True'],
+  ["{{ v1.local_hostname.startswith('h') }} {{ 4 / 2 }} {{ 0 or false }}", 'True 2.0 False'],
+  [`{{ ['a', true, none, 1, 2.0, "it's", 'a\nb', []] }}`, `['a', True, None, 1, 2.0, "it's", 'a\\nb', []]`],
+  ["{{ {'a': 'b', 'c': {'d': 1}} }} {{ v1.local_hostname.split('h') }}", "{'a': 'b', 'c': {'d': 1}} ['', '1']"],
+  ["{{ true ~ 'a' ~ none ~ 1 }}{% if true %}{{ [false] }}{% endif %}", 'TrueaNone1[False]'],
+  ["{{ 'x' if false }}|{{ 'x' if v1.region else 'y' }}", '|x'],
 ])('%s', (template, expected) => expect(render(template)).toBe(expected));
 
 test('what does not exist is written as cloud-init writes it, and told', () => {
-  const { text, findings } = renderTemplate('{{ nope }} {{ ds.meta_data.uuid }} {% if true %}{{ nope }}{% endif %}', instance);
+  const { text, findings } = renderTemplate("{{ nope }} {{ ds.meta_data.uuid }} {% if true %}{{ nope ~ '' }}{% endif %}", instance);
   expect(text).toBe('CI_MISSING_JINJA_VAR/nope CI_MISSING_JINJA_VAR/uuid CI_MISSING_JINJA_VAR/nope');
   expect(findings.map(({ reason, path }) => [reason, path])).toEqual([
     ['TemplateVariableMissing', 'nope'],
@@ -42,7 +49,9 @@ test.each([
   ['a\n\n{{ secret secret }}', 'line 4: the Jinja template of the bootstrap data has a syntax error'],
   ['{% include "/etc/shadow" %}', 'line 2: the Jinja template of the bootstrap data has a statement that is not supported'],
   ['{% if secret %}', 'a block is not closed, or an expression cannot be evaluated'],
-  ['{{ secret() }}', 'a block is not closed, or an expression cannot be evaluated'],
+  ['{{ secret() }}', 'an expression with a filter, a method or an operator that cannot be evaluated'],
+  ["a\n{% if true %}b{% else %}\n{{ 'x' }}{% endif %}\n{{ 'c' | secret }}", 'line 5: the Jinja template of the bootstrap data cannot'],
+  ["{% macro m(x) %}\n{{ x.secret() }}\n{% endmacro %}\n{{ m('a') }}", 'line 3: the Jinja template of the bootstrap data cannot'],
   ['{% for a in range(9000) %}{% for b in range(9000) %}{{ b }}{% endfor %}{% endfor %}', 'it takes more than 200000 steps'],
   ['{{ v1.nothing.at_all }}', 'it asks for a member of nothing, which a machine here does not have'],
   ["{% if nothing['at_all'] is defined %}{% endif %}", 'it asks for a member of nothing, which a machine here does not have'],

@@ -2,6 +2,7 @@ import { MAX_DOCUMENT_BYTES } from './format.ts';
 import { BootstrapDataError, type Finding, type InstanceData } from './plan.ts';
 import { Environment, Interpreter, type Node, parse, type Scope, type Token, tokenize, type Value } from './template-engine.ts';
 import { scan, type Piece } from './template-scanner.ts';
+import { asText } from './template-values.ts';
 
 /** What cloud-init writes in place of a variable that doesn't exist (its templater.py). */
 export const MISSING_PREFIX = 'CI_MISSING_JINJA_VAR/';
@@ -28,15 +29,20 @@ export function renderTemplate(text: string, instance: InstanceData): { text: st
   try {
     // As in cloud-init, whose engine drops a last line break that is then put back.
     const lastBreak = text.endsWith('\n') ? '\n' : '';
-    const program = parse(scan(text.slice(0, text.length - lastBreak.length)).flatMap(tokensOf));
-    interpreter.markOutputs(program);
+    const pieces = scan(text.slice(0, text.length - lastBreak.length));
+    const program = parse(pieces.flatMap(tokensOf));
+    interpreter.markOutputs(program, pieces);
     const rendered = String(interpreter.run(program).value);
     return { text: rendered + lastBreak, findings: interpreter.missing() };
   } catch (cause) {
     if (cause instanceof BootstrapDataError) throw cause;
-    const what = cause instanceof Refused ? cause.message : 'a block is not closed, or an expression cannot be evaluated';
+    const { failedAt } = interpreter;
+    const engine =
+      failedAt === undefined ? 'a block is not closed, or an expression' : 'an expression with a filter, a method or an operator that';
     // The engine's own message may quote the template, so it goes no further.
-    throw new BootstrapDataError('BootstrapDataInvalid', `the Jinja template of the bootstrap data cannot be rendered: ${what}`);
+    const what = cause instanceof Refused ? cause.message : `${engine} cannot be evaluated`;
+    const place = failedAt === undefined ? '' : `line ${failedAt + 1}: `;
+    throw new BootstrapDataError('BootstrapDataInvalid', `${place}the Jinja template of the bootstrap data cannot be rendered: ${what}`);
   }
 }
 
@@ -96,15 +102,26 @@ class Refused extends Error {}
 /** The engine, with its work counted and its undefined outputs named. */
 class BoundedInterpreter extends Interpreter {
   #steps = 0;
+  /** In the order of the template. */
   readonly #outputs = new Set<Node>();
+  readonly #lines = new Map<Node, number>();
+  /** Line of the innermost expression that could not be written out. */
+  failedAt: number | undefined;
   readonly #missing = new Set<string>();
   readonly #owners = new Set<Node>();
 
-  /** Finds the expressions whose value is written out: those that stand in a block's body. */
-  markOutputs(node: Node): void {
+  /** Finds the expressions whose value is written out, those that stand in a block's body, and where they are. */
+  markOutputs(program: Node, pieces: Piece[]): void {
+    this.#mark(program);
+    const written = [...this.#outputs].filter((node) => !isStatement(node));
+    const places = pieces.filter(({ kind }) => kind !== 'statement');
+    if (written.length === places.length) written.forEach((node, index) => this.#lines.set(node, places[index]?.line ?? 1));
+  }
+
+  #mark(node: Node): void {
     for (const child of [...(node.body ?? []), ...(node.alternate ?? []), ...(node.defaultBlock ?? [])]) {
       this.#outputs.add(child);
-      this.markOutputs(child);
+      this.#mark(child);
     }
   }
 
@@ -117,9 +134,20 @@ class BoundedInterpreter extends Interpreter {
   }
 
   override evaluate(node: Node | undefined, scope: Scope): Value {
+    try {
+      const value = this.#evaluate(node, scope);
+      if (node === undefined || !this.#outputs.has(node) || isStatement(node)) return value;
+      return textValue(this.#written(node, value));
+    } catch (cause) {
+      this.failedAt ??= node && this.#lines.get(node);
+      throw cause;
+    }
+  }
+
+  #evaluate(node: Node | undefined, scope: Scope): Value {
     if (++this.#steps > MAX_STEPS) throw new Refused(`it takes more than ${MAX_STEPS} steps`);
     if (node?.object !== undefined) this.#owners.add(node.object);
-    const value = super.evaluate(node, scope);
+    const value = node?.operator?.value === '~' ? this.#concatenated(node, scope) : super.evaluate(node, scope);
     // Also in a test for what is defined; cloud-init passes over the whole document.
     if (node !== undefined && value.type === 'UndefinedValue' && this.#owners.has(node)) {
       throw new Refused(`it asks for a member of ${nameOf(node)}, which a machine here does not have`);
@@ -127,12 +155,24 @@ class BoundedInterpreter extends Interpreter {
     if (typeof value.value === 'string' && value.value.length > MAX_DOCUMENT_BYTES) {
       throw new Refused(`it grows to more than ${MAX_DOCUMENT_BYTES} characters`);
     }
-    if (node === undefined || value.type !== 'UndefinedValue' || !this.#outputs.has(node) || isStatement(node)) return value;
+    return value;
+  }
+
+  #concatenated({ left, right }: Node, scope: Scope): Value {
+    const [before = '', after = ''] = [left, right].map((side) => side && this.#written(side, this.evaluate(side, scope)));
+    return textValue(before + after);
+  }
+
+  #written(node: Node, value: Value): string {
+    if (value.type !== 'UndefinedValue') return asText(value);
+    if (node.type === 'SelectExpression') return ''; // `x if y` without an else
     const name = nameOf(node);
     this.#missing.add(name);
-    return new Environment().set('missing', `${MISSING_PREFIX}${name}`);
+    return MISSING_PREFIX + name;
   }
 }
+
+const textValue = (text: string): Value => new Environment().set('text', text);
 
 function isStatement(node: Node): boolean {
   return ['If', 'For', 'Set', 'Macro', 'CallStatement', 'FilterStatement', 'Comment', 'Break', 'Continue'].includes(node.type);

@@ -152,7 +152,7 @@ class Converter {
     const text = typeof node.value === 'string' ? node.value : '';
     const tag = node.tag ?? '';
     if (tag === '') return node.type === 'PLAIN' ? resolvePlain(text) : text;
-    if (tag === '!' || tag === `${CORE}str`) return text;
+    if (tag === '!' || tag === `${CORE}str` || tag === `${CORE}python/unicode`) return text;
     if (tag === `${CORE}binary`) return new Uint8Array(Buffer.from(text, 'base64'));
     if (['int', 'bool', 'null', 'float'].some((name) => tag === `${CORE}${name}`)) return resolvePlain(text);
     throw invalid(this.#lineOf(node), 'a value has a tag that is not supported');

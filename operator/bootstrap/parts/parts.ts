@@ -41,7 +41,7 @@ export function partsOf(text: string, instance: InstanceData, budget: Budget): P
   );
 }
 
-const headerMissing: Finding = {
+export const headerMissing: Finding = {
   reason: 'HeaderMissing',
   path: '',
   line: 1,

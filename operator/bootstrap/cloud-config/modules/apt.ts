@@ -26,7 +26,7 @@ const KEY_FILE = /\$\{?KEY_FILE\b/i;
 
 const source = z
   .strictObject({
-    source: line.min(1, 'is empty').optional(),
+    source: text.min(1, 'is empty').optional(),
     filename: line.refine((value) => /^[A-Za-z0-9/][A-Za-z0-9/._+-]*$/.test(value), 'is not the name of a file').optional(),
     key: text.optional(),
     append: flag.optional(),

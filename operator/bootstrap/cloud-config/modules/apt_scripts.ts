@@ -103,7 +103,7 @@ export function sourceScript(apt: Apt, source: Source, path: string): string {
     parts.push(KEY, `key_file=${quote(`${folder}/${stem}.gpg`)}`, `printf %s ${quote(key)} | add_key "$key_file"`);
   }
   if (source.source !== undefined) {
-    if (REPOSITORY.test(source.source)) parts.push(`add-apt-repository --no-update ${quote(source.source)}`);
+    if (REPOSITORY.test(source.source)) parts.push(`add-apt-repository --no-update ${quote(source.source.trim())}`);
     else
       parts.push(
         `mkdir -p ${quote(posix.dirname(path))}`,

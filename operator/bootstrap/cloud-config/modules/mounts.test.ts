@@ -29,7 +29,7 @@ test('disks that only a cloud names are told and left out', () =>
 
 test.each([
   ['mounts: [[a, "/b c"]]', 'mounts[0][1] (line 1): is empty or holds white space'],
-  ['mounts: [a]', 'mounts[0] (line 1): expected array'],
+  ['mounts: [a]', 'mounts[0] (line 1): expected a list'],
   ['mounts: [[a, b, c, d, e, f, g]]', 'mounts[0] (line 1): has more than the six fields'],
   ['swap: {size: lots}', 'swap.size (line 1): '],
   ['swap: {filename: x, size: 1M}', 'swap.filename (line 1): is not an absolute path'],

@@ -28,6 +28,11 @@ test.each([
   ['packages: [{snap: [x]}]', 'packages[0] (line 1): expected the name of a package'],
 ])('%s is refused', (yaml, message) => expect(refusalOf(yaml)).toContain(message));
 
+test('versions with a pattern, and such as YAML takes for numbers', () =>
+  expect(scripts('packages: ["kubelet=1.31.*", [kubeadm, 1.31.*], [c, 1.31], [d, 2]]')[1]).toContain(
+    ` install 'kubelet=1.31.*' 'kubeadm=1.31.*' c=1.31 d=2\n`,
+  ));
+
 (canSandbox ? describe : describe.skip).each(SHELLS)('under %s', (shell) => {
   test.each([
     [

@@ -2,15 +2,16 @@ import { z } from 'zod';
 import { quote } from '../../../ssh/quote.ts';
 import type { Step } from '../../plan.ts';
 import { defineModule, scriptStep } from '../module.ts';
+import { Float } from '../scalars.ts';
 import { flag, listOf } from '../values.ts';
 import { PACKAGE_MANAGERS } from './package_managers.ts';
 
-/** Also `name=version`, `name/suite` and paths, as package managers take them; never an option. */
-const name = z.string().regex(/^[A-Za-z0-9@/(][A-Za-z0-9@:=~^+./_() -]*$/, 'is not the name of a package');
-const version = z.union([z.string(), z.number().transform(String), z.null()]).pipe(
+/** Also `name=version`, `name=1.31.*`, `name/suite` and paths, as package managers take them; never an option. */
+const name = z.string().regex(/^[A-Za-z0-9@/(][A-Za-z0-9@:=~^+./_() *?-]*$/, 'is not the name of a package');
+const version = z.union([z.string(), z.number().transform(String), z.instanceof(Float).transform(String), z.null()]).pipe(
   z
     .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9.:~^+_-]*$/, 'is not a version')
+    .regex(/^[A-Za-z0-9][A-Za-z0-9.:~^+_*?-]*$/, 'is not a version')
     .nullable(),
 );
 

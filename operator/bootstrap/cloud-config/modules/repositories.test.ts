@@ -25,7 +25,7 @@ test.each([
   ['apt: {sources: {a: {keyid: 1234}}}', 'apt.sources.a.keyid (line 1): fetches a key from a key server'],
   ['apt: {primary: [{arches: [default], search: [x]}]}', 'apt.primary[0]'],
   ['apt: {proxy: "x\\"; y"}', 'apt.proxy (line 1): is not an address'],
-  ['apt: {sources: {a: {source: "x\\ny"}}}', 'apt.sources.a.source (line 1): holds a line break'],
+  ['apt: {sources: {a: {source: "x\\0y"}}}', 'apt.sources.a.source (line 1): holds a NUL'],
   ['yum_repos: {a: {name: x}}', 'yum_repos.a.baseurl (line 1): is missing'],
   ['yum_repos: {../a: {baseurl: x}}', 'yum_repos'],
   ['yum_repos: {a: {baseurl: "x\\n[b]"}}', 'yum_repos.a.baseurl (line 1): expected a text'],
@@ -57,13 +57,19 @@ test.each([
     three: {source: "deb-src c", filename: x.list}
     four: {source: "deb new", filename: x, append: false}
     five: {source: 'ppa:a/b'}
+    six:
+      source: |
+        deb $MIRROR $RELEASE main
+        deb-src $MIRROR $RELEASE main
 `);
-    // In the order of their names: five, four, one, three, two.
+    // In the order of their names: five, four, one, six, three, two.
     expect(host.read('/etc/apt/sources.list.d/x.list')).toBe('deb new\ndeb http://m/d bookworm main\ndeb-src c\n');
     expect(host.read('/etc/apt/sources.list.d/two.list')).toBe(
       "deb [signed-by=/etc/apt/cluster-api.gpg.d/two.gpg] http://m/d bookworm-x a'b\n",
     );
     expect([host.read('/etc/apt/trusted.gpg.d/x.gpg'), host.read('/etc/apt/cluster-api.gpg.d/two.gpg')]).toEqual(['bytes', 'bytes']);
+    // As in cloud-init a line break is added to whatever is there.
+    expect(host.read('/etc/apt/sources.list.d/six.list')).toBe('deb http://m/d bookworm main\ndeb-src http://m/d bookworm main\n\n');
     expect(host.calls()).toContain('add-apt-repository --no-update ppa:a/b');
   });
 

@@ -5,7 +5,7 @@ const script = (yaml: string) => commandsOf(yaml)[0]?.script ?? 'exit 9';
 
 test.each([
   ['timezone: ../etc/shadow', 'timezone (line 1): is not the name of a time zone'],
-  ['timezone: 3', 'timezone (line 1): expected string'],
+  ['timezone: 3', 'timezone (line 1): expected a text, received number; quote it'],
   ['locale: "de DE"', 'locale (line 1): '],
   ['locale: [de_DE.UTF-8]', 'locale (line 1): expected the name of a locale, or false'],
   ['locale_configfile: locale.conf', 'locale_configfile (line 1): is not an absolute path'],

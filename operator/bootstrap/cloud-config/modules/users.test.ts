@@ -184,19 +184,16 @@ test('entries of one name are one user: the first says what both say', () => {
 });
 
 test.each([
-  [
-    'users: [{name: a, system: true}, {name: a, ssh_authorized_keys: [k]}]',
-    'users[0].ssh_authorized_keys (line 1): ssh_authorized_keys needs a home',
-  ],
   ['users: [{gecos: x}]', 'users[0].name (line 1): is missing'],
   ['users: [{name: a b}]', 'users[0].name (line 1): is not the name of a user or a group'],
   ['users: [{name: -x}]', 'users[0].name (line 1): is not the name'],
   ['users: [{name: a, ssh_import_id: [gh:x]}]', 'users[0].ssh_import_id (line 1): this key is not supported'],
-  ['users: [{name: a, system: true, ssh_authorized_keys: [k]}]', 'users[0].ssh_authorized_keys (line 1): ssh_authorized_keys needs a home'],
   ['users: [{name: a, plain_text_passwd: "a\\nroot:x"}]', 'users[0].plain_text_passwd (line 1): holds a line break'],
   ['users: [{name: a, sudo: "x\\ny"}]', 'users[0].sudo (line 1): '],
   ['users: [1]', 'users[0] (line 1): '],
-  ['users: {a: true}', 'users (line 1): expected array'],
+  ['users: {a: true}', 'users (line 1): expected a list'],
+  ['users: [{name: a, groups: {b: c}}]', 'users[0].groups (line 1): expected the names of groups'],
+  ['users: [{name: a, plain_text_passwd: 12345}]', 'users[0].plain_text_passwd (line 1): expected a text, received number; quote it'],
   ['groups: [1]', 'groups (line 1): expected group names'],
   ['groups: [a;b]', 'groups (line 1): '],
 ])('%s is refused', (yaml, message) => expect(refusalOf(yaml)).toContain(message));

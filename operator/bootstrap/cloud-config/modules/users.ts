@@ -31,7 +31,7 @@ const user = z.strictObject({
   gecos: optionalText.optional(),
   homedir: path.optional(),
   primary_group: z.union([accountName, z.null()]).optional(),
-  groups: z.union([names, z.null()]).optional(),
+  groups: z.union([names, z.null()], { error: 'expected the names of groups' }).optional(),
   shell: path.optional(),
   expiredate: optionalText.optional(),
   inactive: inactive.optional(),
@@ -87,7 +87,7 @@ export const users = defineModule({
     users: z
       .union([text.transform((value) => value.split(',')), z.unknown()])
       .pipe(listOf(entry))
-      .pipe(z.transform(together).superRefine(checkHomes))
+      .pipe(z.transform(together))
       .meta(DESCRIPTION),
   },
   plan: ({ users: list = [] }, context) =>
@@ -117,14 +117,6 @@ function together(list: User[][]): Wanted[] {
     }
   });
   return [...byName.values()];
-}
-
-function checkHomes(list: Wanted[], context: z.RefinementCtx): void {
-  for (const { user: one, index } of list) {
-    if ((one.no_create_home !== true && one.system !== true) || (one.ssh_authorized_keys ?? []).length === 0) continue;
-    const message = 'ssh_authorized_keys needs a home directory, which no_create_home and system leave out';
-    context.addIssue({ code: 'custom', path: [index, 'ssh_authorized_keys'], message });
-  }
 }
 
 function stepsFor(one: User, name: string, index: number, { note }: Context): Step[] {

@@ -26,6 +26,10 @@ test.each(Object.keys(ENCODERS))('any bytes come back from %j', (encoding) => {
   );
 });
 
+test.each(['plain', 'text/plain', "''", 'null'])('%s is no encoding', (encoding) => {
+  expect(entry(`encoding: ${encoding}, content: aGk=`)?.content).toEqual(new Uint8Array(Buffer.from('aGk=')));
+});
+
 test.each(['gz', 'gzip'])('%s of a binary value', (encoding) => {
   expect(entry(`encoding: ${encoding}, content: !!binary ${base64(gzipSync('hi'))}`)?.content).toEqual(new Uint8Array([0x68, 0x69]));
 });
@@ -103,7 +107,7 @@ test.each([
   ['- {path: /x, owner: "a b"}', "write_files[0].owner (line 2): is not 'user' or 'user:group'"],
   ['- {path: /x, source: {uri: "https://x"}}', 'write_files[0].source (line 2): this key is not supported'],
   ['- {path: "/x\\0"}', 'write_files[0].path (line 2): holds a NUL character'],
-  ['  x: 1', 'write_files (line 1): expected array'],
+  ['  x: 1', 'write_files (line 1): expected a list'],
 ])('%s is refused', (yaml, message) => expect(refusalOf(`write_files:\n${yaml}`)).toContain(message));
 
 test('bombs are refused before they are blown up, one by one and all together', () => {

@@ -13,12 +13,12 @@ const encoding = z
   .nullable()
   .transform((value) => value?.toLowerCase().trim() ?? '')
   .pipe(
-    z.enum(['', 'text/plain', 'b64', 'base64', 'gz', 'gzip', 'gz+base64', 'gzip+base64', 'gz+b64', 'gzip+b64'], {
+    z.enum(['', 'plain', 'text/plain', 'b64', 'base64', 'gz', 'gzip', 'gz+base64', 'gzip+base64', 'gz+b64', 'gzip+b64'], {
       error: 'is not an encoding; there are text/plain, base64, gzip and gzip+base64',
     }),
   )
   .transform((value): Encoding => {
-    if (value === '' || value === 'text/plain') return { gzip: false, base64: false };
+    if (['', 'plain', 'text/plain'].includes(value)) return { gzip: false, base64: false };
     return { gzip: value.startsWith('g'), base64: value.includes('b64') || value.includes('base64') };
   });
 
