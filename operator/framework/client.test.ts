@@ -204,7 +204,9 @@ describe('list', () => {
   const all = async (from: ApiClient): Promise<string[]> => {
     const events: string[] = [];
     for await (const { type, object } of from.list<Widget>(WIDGETS, {})) {
-      events.push(`${type} ${object.kind} ${object.apiVersion} ${type === 'BOOKMARK' ? object.metadata.resourceVersion : object.metadata.name}`);
+      events.push(
+        `${type} ${object.kind} ${object.apiVersion} ${type === 'BOOKMARK' ? object.metadata.resourceVersion : object.metadata.name}`,
+      );
     }
     return events;
   };
