@@ -200,55 +200,50 @@ test('objects that writes return are handed to the sinks, others are not', async
   expect(seen).toEqual([`widgets ${created.metadata.resourceVersion}`, `widgets ${patched.metadata.resourceVersion}`]);
 });
 
-describe('list', () => {
-  const all = async (from: ApiClient): Promise<string[]> => {
+describe.each(['list', 'initialEvents'] as const)('%s', (how) => {
+  const all = async (): Promise<string[]> => {
     const events: string[] = [];
-    for await (const { type, object } of from.list<Widget>(WIDGETS, {})) {
-      events.push(
-        `${type} ${object.kind} ${object.apiVersion} ${type === 'BOOKMARK' ? object.metadata.resourceVersion : object.metadata.name}`,
-      );
+    for await (const { type, object } of client[how]<Widget>(WIDGETS, { namespace: 'default' })) {
+      const { name, resourceVersion } = object.metadata;
+      events.push(`${type} ${object.kind} ${object.apiVersion} ${type === 'BOOKMARK' ? resourceVersion : name}`);
     }
     return events;
   };
-  const expected = () => [
-    ...['a', 'b'].map((one) => `ADDED Widget example.com/v1 ${one}`),
-    `BOOKMARK Widget example.com/v1 ${server.storage.revision}`,
-  ];
 
-  test('streams what is there and ends with its version', async () => {
+  test('gives what is there, and at its end its version', async () => {
     for (const one of ['a', 'b']) server.create(WIDGETS, widget(one));
-    expect(await all(client)).toEqual(expected());
+    server.create(WIDGETS, widget('c', {}, { namespace: 'other' }));
+    expect(await all()).toEqual([
+      ...['a', 'b'].map((one) => `ADDED Widget example.com/v1 ${one}`),
+      `BOOKMARK Widget example.com/v1 ${server.storage.revision}`,
+    ]);
     await server.watchesClosed();
+    const query = 'watch=true&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan';
     expect(server.requests.map(({ path }) => path)).toEqual([
-      '/apis/example.com/v1/widgets?watch=true&allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan',
+      `/apis/example.com/v1/namespaces/default/widgets${how === 'list' ? '' : `?${query}`}`,
     ]);
   });
+});
 
-  test('asks in one piece, from then on, where the server streams none', async () => {
-    const older = await FakeApiServer.start([WIDGETS], { streamsLists: false });
-    const ofOlder = new ApiClient({ access: older.access(), version: 'test', log: new MemoryLogger() });
-    for (const one of ['a', 'b']) for (const on of [server, older]) on.create(WIDGETS, widget(one));
-    for (let times = 0; times < 2; times++) expect(await all(ofOlder)).toEqual(expected());
-    const whole = '/apis/example.com/v1/widgets';
-    expect(older.requests.slice(1).map(({ path }) => path)).toEqual([whole, whole]);
-    ofOlder.close();
-    await older.stop();
-  });
+describe('initial events', () => {
+  const all = async (): Promise<void> => {
+    for await (const event of client.initialEvents<Widget>(WIDGETS, {})) expect(event.type).toBe('ADDED');
+  };
 
   test.each([
-    ['ends before its end', 'end', { reason: 'ShortList' }],
-    ['breaks', 'reset', { status: 0 }],
-  ] as const)('one that %s is an error', async (_, how, error) => {
+    ['end before their end', 'end', { reason: 'ShortList' }],
+    ['break', 'reset', { status: 0 }],
+  ] as const)('that %s are an error', async (_, how, error) => {
     server.holdBookmarks();
-    const list = rejected(all(client));
+    const list = rejected(all());
     await server.seen('GET', /sendInitialEvents/);
     server.endWatches(how);
     expect(await list).toMatchObject({ name: 'ApiError', ...error });
   });
 
-  test('one that is silent for longer than a request may take is an error', async () => {
+  test('that do not come for longer than a request may take are an error', async () => {
     server.holdBookmarks();
-    expect(await rejected(all(client))).toMatchObject({ status: 0, reason: 'Timeout' });
+    expect(await rejected(all())).toMatchObject({ status: 0, reason: 'Timeout' });
   });
 });
 

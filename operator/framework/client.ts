@@ -59,7 +59,6 @@ export class ApiClient implements Client {
   readonly #timeout: number;
   readonly #sinks: Sink[] = [];
   readonly #clock = new ServerClock();
-  #streamsLists = true;
 
   constructor(options: ApiClientOptions) {
     this.#options = options;
@@ -99,22 +98,9 @@ export class ApiClient implements Client {
     return this.#call<T>({ method: 'GET', path, signal });
   }
 
-  /**
-   * Everything in a collection, in the manner of a watch: with a BOOKMARK at the end, from which a watch goes on. Streamed from the
-   * server's cache, as client-go's WatchList does it (KEP-3157); where that is switched off the server says 422, and is asked for the list
-   * in one piece, which it has there as well. By pages it would come from etcd, at ten times the work.
-   */
+  /** Everything in a collection, in one piece, which the server has in its cache; by pages it would come from etcd, at ten times the work. */
   async *list<T extends KubernetesObject>(resource: Resource, options: ListOptions, signal?: AbortSignal): AsyncGenerator<WatchEvent<T>> {
     this.#require('list', resource);
-    if (this.#streamsLists) {
-      try {
-        yield* this.#streamedList<T>(resource, options, signal);
-        return;
-      } catch (error) {
-        if (!(error instanceof ApiError) || error.status !== 422) throw error;
-        this.#streamsLists = false;
-      }
-    }
     const list = await this.#call<List<T>>({ method: 'GET', path: pathOf(resource, options), signal });
     // Items of a list come without them.
     const type = { apiVersion: groupVersion(resource), kind: resource.kind };
@@ -122,7 +108,11 @@ export class ApiClient implements Client {
     yield { type: 'BOOKMARK', object: { ...type, metadata: list.metadata } as unknown as T };
   }
 
-  async *#streamedList<T extends KubernetesObject>(
+  /**
+   * The same one by one, as client-go's WatchList (KEP-3157): it is taken while it comes, and never there as a whole. ApiError 422 where
+   * the server does not do so, and 504 where its cache does not get up to date in time.
+   */
+  async *initialEvents<T extends KubernetesObject>(
     resource: Resource,
     options: ListOptions,
     signal?: AbortSignal,

@@ -6,7 +6,8 @@ import { MemoryLogger } from './testing/log.ts';
 import { WIDGETS, widget, type Widget } from './testing/resources.ts';
 
 const name = { namespace: 'default', name: 'a' };
-const isList = /sendInitialEvents/;
+const isStream = /sendInitialEvents/;
+const isList = /sendInitialEvents|widgets$/;
 const isWatch = /watch=true(?!.*sendInitialEvents)/;
 let server: FakeApiServer;
 let client: ApiClient;
@@ -83,7 +84,7 @@ test('a namespace narrows list, watch and absorb', async () => {
 });
 
 test('a server that keeps failing is told of from the third time on', async () => {
-  server.fail({ method: 'GET', path: /widgets/, status: 500, times: 4 });
+  server.fail({ method: 'GET', path: /widgets/, status: 500, times: 8 });
   const errors: unknown[] = [];
   const { informer } = run({ retry: { base: 1, max: 1 }, onFailing: (error) => errors.push(error) });
   await informer.synced;
@@ -202,17 +203,18 @@ describe('goes on', () => {
 
   test('after failures of all kinds, with pauses in between', async () => {
     server.create(WIDGETS, widget('a'));
-    server.fail({ path: isList, status: 500, times: 2 });
-    server.fail({ path: isList, instead: 'reset' });
-    server.fail({ path: isList, instead: 'hang' });
-    server.fail({ path: isList, status: 403, reason: 'Forbidden' });
+    // Each is asked for as a stream and in one piece.
+    server.fail({ path: isList, status: 500, times: 4 });
+    server.fail({ path: isList, instead: 'reset', times: 2 });
+    server.fail({ path: isList, instead: 'hang', times: 2 });
+    server.fail({ path: isList, status: 403, reason: 'Forbidden', times: 2 });
     const { informer } = run();
     await informer.synced;
-    expect(asked(isList)).toBe(6);
+    expect(asked(isList)).toBe(11);
     server.fail({ path: isWatch, status: 500, times: 3 });
     server.endWatches({ status: 500, reason: 'InternalError' });
     await server.seen('GET', isWatch);
-    expect(asked(isList)).toBe(6);
+    expect(asked(isList)).toBe(11);
     expect(log.at('warn').length).toBeGreaterThan(3);
     expect(log.at('error')).toEqual([]);
   });
@@ -224,6 +226,36 @@ describe('goes on', () => {
     await informer.synced;
     for (let i = 0; i < 2; i++) await server.seen('GET', isWatch);
     expect(asked(isList)).toBe(1);
+  });
+
+  test.each([
+    ['that no server of its kind streams, for good', 422, 2],
+    ['whose stream fails, this time', 504, 3],
+  ])('with a list in one piece %s', async (_, status, streams) => {
+    server.create(WIDGETS, widget('a'));
+    const watching = server.seen('GET', isWatch);
+    server.fail({ path: isStream, status });
+    const { changes, told } = run();
+    await watching;
+    expect(server.requests.filter(({ path }) => isList.test(path)).map(({ path }) => isStream.test(path))).toEqual([true, false]);
+    server.delete(WIDGETS, name);
+    await told('deleted a {"size":1}');
+    const again = server.seen('GET', isWatch);
+    server.endWatches({ status: 410, reason: 'Gone' });
+    await again;
+    expect(changes).toEqual(['added a {"size":1}', 'deleted a {"size":1}']);
+    expect(asked(isStream)).toBe(streams - 1);
+  });
+
+  test('with a list in one piece, without what was streamed before the stream broke off', async () => {
+    for (const one of ['a', 'b']) server.create(WIDGETS, widget(one));
+    server.holdBookmarks();
+    const { informer, changes, told } = run();
+    await told('added b {"size":1}');
+    server.delete(WIDGETS, name);
+    server.endWatches('reset');
+    await informer.synced;
+    expect(changes.slice(2)).toEqual(['deleted a {"size":1}']);
   });
 
   test('after a handler that throws', async () => {

@@ -5,7 +5,7 @@ import type { ApiClient, WatchEvent } from './client.ts';
 import { ApiError, type Cache, type ChangeHandler, type Logger, type Resource } from './types.ts';
 
 export interface InformerOptions<T extends KubernetesObject> {
-  client: Pick<ApiClient, 'list' | 'watch' | 'onWritten'>;
+  client: Pick<ApiClient, 'list' | 'initialEvents' | 'watch' | 'onWritten'>;
   resource: Resource;
   log: Logger;
   /** Not set: all namespaces. */
@@ -39,6 +39,8 @@ export class Informer<T extends KubernetesObject> implements Cache<T> {
   /** Where the next watch starts; undefined: a list is due. */
   #version: string | undefined;
   #failures = 0;
+  /** Lists come one by one, as far as is known. */
+  #streamed = true;
   /** Lists in a row whose version was too old for a watch at once. */
   #staleLists = 0;
 
@@ -83,10 +85,26 @@ export class Informer<T extends KubernetesObject> implements Cache<T> {
     }
   }
 
+  /** As client-go: what a server does not stream for whatever reason is asked for in one piece, so that it gets on at all. */
   async #list(signal: AbortSignal): Promise<void> {
+    const { client } = this.#options;
+    if (this.#streamed) {
+      try {
+        await this.#fill(client.initialEvents<T>(this.resource, this.#selection(), signal));
+        return;
+      } catch (error) {
+        if (!(error instanceof ApiError) || signal.aborted) throw error;
+        if (error.status === 422) this.#streamed = false;
+        this.#log.debug('a list is not streamed; asking for it in one piece', { error });
+      }
+    }
+    await this.#fill(client.list<T>(this.resource, this.#selection(), signal));
+  }
+
+  async #fill(events: AsyncIterable<WatchEvent<T>>): Promise<void> {
     const listed = new Set<string>();
     let version = '';
-    for await (const { type, object } of this.#options.client.list<T>(this.resource, this.#selection(), signal)) {
+    for await (const { type, object } of events) {
       if (type === 'ERROR') throw statusError(object);
       version = object.metadata.resourceVersion;
       if (type === 'BOOKMARK') continue;
