@@ -62,17 +62,6 @@ const apply = (host: Sandbox, shell: Shell) => host.run(SCRIPT, shell);
     expect(ownerOf(host, 'home/bob/.config/ssh/keys')).toBe('1000:1000 644');
   });
 
-  test('a home that useradd was not to make is root’s, as with cloud-init, and what lies in it the user’s', () => {
-    using host = hostWith('rm -r /home/bob; mkdir /home/bob');
-    host.run('rmdir /home/bob /home');
-    expect(apply(host, shell)).toMatchObject({ code: 0 });
-    expect(['', '/.ssh', '/.ssh/authorized_keys'].map((path) => ownerOf(host, `home/bob${path}`))).toEqual([
-      '0:0 755',
-      '1000:1000 700',
-      '1000:1000 600',
-    ]);
-  });
-
   test('a file outside of home', () => {
     using host = hostWith(':');
     host.write('/etc/ssh/sshd_config', 'AuthorizedKeysFile /etc/ssh/keys/%u\n');

@@ -36,17 +36,13 @@ function sameKey(key: string): string {
   return blob === undefined ? `^${key.replaceAll(/[.[\]*^$\\]/g, '\\$&')}$` : `^[^#]*${blob}`;
 }
 
-/** Where it is missing (system, no_create_home) it is made so that the keys have a place, by root and for all to enter. */
 const home = (name: string) => `home=$(sed -n ${quote(`s/^${pattern(name)}:.*:\\([^:]*\\):[^:]*$/\\1/p`)} /etc/passwd)
 if [ -z "$home" ] && command -v getent >/dev/null 2>&1; then
   home=$(getent passwd "$user" | cut -d: -f6)
 fi
-if [ -z "$home" ]; then
+if [ -z "$home" ] || [ ! -d "$home" ]; then
   echo "user $user has no home directory for ssh_authorized_keys" >&2
   exit 1
-fi
-if [ ! -d "$home" ]; then
-  (umask 022 && mkdir -p "$home")
 fi`;
 
 const FILE = `file=

@@ -184,10 +184,15 @@ test('entries of one name are one user: the first says what both say', () => {
 });
 
 test.each([
+  [
+    'users: [{name: a, system: true}, {name: a, ssh_authorized_keys: [k]}]',
+    'users[0].ssh_authorized_keys (line 1): ssh_authorized_keys needs a home',
+  ],
   ['users: [{gecos: x}]', 'users[0].name (line 1): is missing'],
   ['users: [{name: a b}]', 'users[0].name (line 1): is not the name of a user or a group'],
   ['users: [{name: -x}]', 'users[0].name (line 1): is not the name'],
   ['users: [{name: a, ssh_import_id: [gh:x]}]', 'users[0].ssh_import_id (line 1): this key is not supported'],
+  ['users: [{name: a, system: true, ssh_authorized_keys: [k]}]', 'users[0].ssh_authorized_keys (line 1): ssh_authorized_keys needs a home'],
   ['users: [{name: a, plain_text_passwd: "a\\nroot:x"}]', 'users[0].plain_text_passwd (line 1): holds a line break'],
   ['users: [{name: a, sudo: "x\\ny"}]', 'users[0].sudo (line 1): '],
   ['users: [1]', 'users[0] (line 1): '],

@@ -87,7 +87,7 @@ export const users = defineModule({
     users: z
       .union([text.transform((value) => value.split(',')), z.unknown()])
       .pipe(listOf(entry))
-      .pipe(z.transform(together))
+      .pipe(z.transform(together).superRefine(checkHomes))
       .meta(DESCRIPTION),
   },
   plan: ({ users: list = [] }, context) =>
@@ -117,6 +117,14 @@ function together(list: User[][]): Wanted[] {
     }
   });
   return [...byName.values()];
+}
+
+function checkHomes(list: Wanted[], context: z.RefinementCtx): void {
+  for (const { user: one, index } of list) {
+    if ((one.no_create_home !== true && one.system !== true) || (one.ssh_authorized_keys ?? []).length === 0) continue;
+    const message = 'ssh_authorized_keys needs a home directory, which no_create_home and system leave out';
+    context.addIssue({ code: 'custom', path: [index, 'ssh_authorized_keys'], message });
+  }
 }
 
 function stepsFor(one: User, name: string, index: number, { note }: Context): Step[] {
