@@ -50,8 +50,6 @@ export interface ServerOptions {
   tls?: https.ServerOptions;
   /** Resources without the status subresource, by plural. */
   withoutStatus?: readonly string[];
-  /** false: as with the feature gate WatchList switched off. */
-  streamsLists?: boolean;
 }
 
 export class FakeApiServer {
@@ -66,13 +64,11 @@ export class FakeApiServer {
   readonly #waiting = new Set<{ matches: (request: SeenRequest) => boolean; resolve: (request: SeenRequest) => void }>();
   readonly #closed: (() => void)[] = [];
   readonly #scheme: string;
-  readonly #streamsLists: boolean;
   #muted = false;
   #endsLists = true;
 
   private constructor(options: ServerOptions) {
     const answer = (request: http.IncomingMessage, response: http.ServerResponse): void => void this.#answer(request, response);
-    this.#streamsLists = options.streamsLists ?? true;
     this.#scheme = options.tls === undefined ? 'http' : 'https';
     this.#server = options.tls === undefined ? http.createServer(answer) : https.createServer(options.tls, answer);
     this.#server.on('connection', (socket) => {
@@ -251,8 +247,6 @@ export class FakeApiServer {
   }
 
   #watch(target: Target, query: URLSearchParams, response: http.ServerResponse): void {
-    if (query.get('sendInitialEvents') === 'true' && !this.#streamsLists)
-      throw new ApiError(422, 'Invalid', 'sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled');
     const watch = new Watch(this.storage, target, query, response);
     this.#watches.add(watch);
     response.on('close', () => this.#watches.delete(watch));
