@@ -12,6 +12,7 @@ const environment = sharedEnvironment('release');
 const checkout = join(import.meta.dirname, '../..');
 const { version } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')) as { version: string };
 const SOURCE = 'https://git.example/remote';
+const BILLS = ['amd64', 'arm64'].map((architecture) => `cluster-api-provider-remote-v${version}-${architecture}.sbom.cdx.json`);
 const NAMESPACE = 'cluster-api-provider-remote-system';
 
 let folder: string;
@@ -21,8 +22,12 @@ beforeAll(async () => {
   ({ clusterctl } = await findPrograms(['clusterctl'], () => undefined));
   const repository = join(environment().state.run.folder, 'repository');
   mkdirSync(repository, { recursive: true });
+  const bills = join(environment().state.run.folder, 'bills');
+  mkdirSync(bills);
+  for (const name of BILLS) writeFileSync(join(bills, name), name);
   // A process of its own, as `make release` starts it.
-  const program = `import { writeRelease } from './release/main.ts'; process.stdout.write(await writeRelease(process.argv[1], 'registry.example/remote', '${SOURCE}'));`;
+  const options = JSON.stringify({ image: 'registry.example/remote', source: SOURCE, bills });
+  const program = `import { writeRelease } from './release/main.ts'; process.stdout.write(await writeRelease(process.argv[1], ${options}));`;
   folder = await must(process.execPath, ['--input-type=module', '--eval', program, '--', repository], { cwd: checkout });
   config = join(repository, 'clusterctl.yaml');
   const url = `file://${folder}/infrastructure-components.yaml`;
@@ -45,6 +50,7 @@ test('is named by the version, and whole', async () => {
       'metadata.yaml',
       `cluster-api-provider-remote-${version}.tgz`,
       'sha256sums.txt',
+      ...BILLS,
     ]),
   );
   expect((await run('sha256sum', ['--check', '--strict', 'sha256sums.txt'], { cwd: folder })).exitCode).toBe(0);
@@ -60,10 +66,13 @@ test('its chart has the image of the release', async () => {
   expect(spec.template.spec.containers[0].image).toBe(`registry.example/remote:v${version}`);
 });
 
-test('its chart says where the project is, and alerts where their runbooks can be read', async () => {
+test('its chart says where the project is, and its pages and alerts lead there', async () => {
   const helm = await Helm.find(process.env, join(folder, '..', 'helm'));
   const chart = join(folder, `cluster-api-provider-remote-${version}.tgz`);
   expect(parseYAML(await helm.must('show', 'chart', chart))).toMatchObject([{ home: SOURCE, sources: [SOURCE] }]);
+  const targets = [...(await helm.must('show', 'readme', chart)).matchAll(/\]\(([^)]*)\)/g)].map(([, target]) => target);
+  expect(targets).toContain(`${SOURCE}/blob/v${version}/docs/getting-started.md`);
+  expect(targets.filter((target) => !target?.startsWith(`${SOURCE}/blob/v${version}/`))).toEqual([]);
   const [rule] = parseYAML(
     await helm.must('template', chart, '--set', 'metrics.prometheusRule.enabled=true', '--show-only', 'templates/metrics.yaml'),
   );
