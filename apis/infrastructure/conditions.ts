@@ -277,6 +277,7 @@ export const FINDINGS: Record<string, string> = {
   KeyWithoutEffect: 'A key has no effect on a machine that exists already; the message says why.',
   PermissionsNumber: 'Permissions are a number in place of a quoted string; the message says how it was read.',
   DefaultUserIgnored: 'The default user of an image is known to cloud-init only; no such user is made.',
+  KeyIDShort: 'A key of apt is named by eight digits, which anyone can make another key for; its fingerprint is safe.',
   MountIgnored: 'An entry of mounts names a disk as a cloud does, and a host here has none of that name.',
   MountNotKept: 'A file system of an Ignition document is mounted for the run, as Ignition does it, and by nothing at the next boot.',
   ModeBitsIgnored: 'As in Ignition the setuid, setgid and sticky bits of a mode are not set.',

@@ -10,7 +10,7 @@ export interface CommandResult {
   exitCode: number;
 }
 export interface CommandOptions extends Pick<SpawnOptions, 'cwd' | 'env'> {
-  input?: string;
+  input?: string | Uint8Array;
   /** When this process exits the command is killed with all that it started, unless it must come to its end. */
   toItsEnd?: boolean;
 }

@@ -185,13 +185,13 @@ export class Host {
   }
 
   /** Runs a shell command on the running host as root, not over SSH: for looking at what SSH did. */
-  async exec(command: string, options: { input?: string } = {}): Promise<CommandResult> {
+  async exec(command: string, options: { input?: string | Uint8Array } = {}): Promise<CommandResult> {
     if (!this.running) throw new Error(`${this.name} is off`);
     return this.#inside(['/bin/sh', '-c', command], options);
   }
 
   /** In the host's namespaces, or on its disk while it is off. */
-  #inside(command: string[], options: { input?: string } = {}): Promise<CommandResult> {
+  #inside(command: string[], options: { input?: string | Uint8Array } = {}): Promise<CommandResult> {
     const init = this.#init;
     const path = ['env', '-i', 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME=/root', ...command];
     if (init !== undefined && isAlive(init)) {

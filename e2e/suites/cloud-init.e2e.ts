@@ -10,9 +10,11 @@ import { basename, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { versionOf } from '../env/binaries.ts';
 import { cloudInitImage } from '../env/cloud-init.ts';
+import { gateway } from '../env/network.ts';
 import { applyByCloudInit } from '../fixtures/cloud-init/apply.ts';
 import { DIFFERENCES } from '../fixtures/cloud-init/differences.ts';
 import { randomDocuments } from '../fixtures/cloud-init/documents.ts';
+import { KeyServer } from '../fixtures/cloud-init/key-server.ts';
 import { mergedByCloudInit, mergedByOperator, randomMerges } from '../fixtures/cloud-init/merging.ts';
 import { Objects } from '../fixtures/objects.ts';
 import { Lanes, print } from '../fixtures/oracle/lanes.ts';
@@ -29,6 +31,7 @@ const LANES = 2;
 const WHOLE = ['cloud-config/rke2-server.yaml', 'cloud-config/kubeadm-join.yaml'];
 const environment = sharedEnvironment('cloud-init');
 const cloudInit = { name: 'cloud-init', apply: applyByCloudInit, differences: DIFFERENCES };
+const keyServer = new KeyServer();
 let lanes: Lanes;
 let objects: Objects;
 let reports: Reports;
@@ -51,14 +54,18 @@ beforeAll(async () => {
   if (hosting === undefined) throw new Error('the environment has no hosts');
   const image = await cloudInitImage(({ what, seconds }) => seconds === undefined || print(`${what}: ${seconds.toFixed(0)} s`));
   lanes = await Lanes.start(cloudInit, state.run, { ...hosting, image }, LANES);
+  await keyServer.listen(gateway(hosting.network.prefix));
   objects = new Objects(namespace);
   reports = new Reports(client, objects);
   await startOperator({ namespace });
   await client.applyAll(objects.cluster('main'));
 });
-afterAll(() => lanes.destroy());
+afterAll(async () => {
+  await Promise.all([lanes.destroy(), keyServer.close()]);
+});
 
-test('the documents of the corpus', () => lanes.compareAll(corpus, fails));
+test('the documents of the corpus', () =>
+  lanes.compareAll(new Map([...corpus].map(([name, document]) => [name, keyServer.named(document)])), fails));
 
 test('documents made at random', async () => {
   const documents = randomDocuments(Number(GENERATED), Number(SEED));

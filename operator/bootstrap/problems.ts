@@ -32,6 +32,7 @@ const KINDS: Record<string, string> = { array: 'a list', record: 'a map', object
 function inWordsOfYaml(message: string): string {
   const words = message
     .replace(/^Invalid input: /, '')
+    .replace(/received (?:bigint|Float)$/, 'received number')
     .replaceAll(/\b(expected|received) (array|record|object|string)\b/g, (_, verb: string, kind: string) => `${verb} ${KINDS[kind]}`);
   return words.replace(/^expected a text, received (?:number|boolean)$/, '$&; quote it');
 }

@@ -46,9 +46,9 @@ test.each<[what: string, text: string, ...sentences: string[]]>([
   ['rsyslog', 'rsyslog:\n  remotes: {log: 192.0.2.6}', 'rsyslog (line 2): this key is not supported: use packages'],
   ['lxd', 'lxd:\n  init: {storage_backend: dir}', 'lxd (line 2): this key is not supported: use snap'],
   [
-    'keys of archives by their number',
-    'apt:\n  sources:\n    ours:\n      source: deb [signed-by=$KEY_FILE] http://192.0.2.6/ ours main\n      keyid: 0123456789ABCDEF\n      keyserver: keys.example.org',
-    'apt.sources.ours.keyid (line 6): fetches a key from a key server',
+    'keys of archives by a number without quotes',
+    'apt:\n  sources:\n    ours:\n      source: deb [signed-by=$KEY_FILE] http://192.0.2.6/ ours main\n      keyid: 0123456701234567\n      keyserver: keys.example.org',
+    'apt.sources.ours.keyid (line 6): expected a text, received number; quote it',
   ],
   [
     'mirrors that are searched for',

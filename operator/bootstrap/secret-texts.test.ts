@@ -28,6 +28,11 @@ test.each([
 test.each([
   ['a path under such a name', 'k0s install worker --token-file /etc/k0s.token', 'cannot open /etc/k0s.token'],
   ['a variable', 'password: $PASSWORD_OF_ROOT', 'PASSWORD_OF_ROOT: unbound variable'],
+  [
+    'the ID of a key, and who is asked for it',
+    'keyid: 27B838201A265425\nkeyserver: keys.example.org',
+    'no 27B838201A265425 at keys.example.org',
+  ],
   ['prose', 'echo the key of the machine', 'the machine is unreachable'],
   ['an option after an option', 'run --token --discovery-file x', 'unknown flag: --discovery-file'],
   ['a user of a URL', 'git clone ssh://git-user@git.example/x.git', 'git-user: permission denied'],

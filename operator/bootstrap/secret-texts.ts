@@ -3,9 +3,9 @@
 /** Shorter ones are words like `true`. */
 const SHORTEST = 8;
 
-/** A name that says that a secret follows: `hashed_passwd: …`, `TOKEN=…`, `"client-key-data": …`, and, as an option, `--password …`. */
+/** A name that says that a secret follows: `hashed_passwd: …`, `TOKEN=…`, `"client-key-data": …`, and, as an option, `--password …`; apt's keyid and keyserver are none. */
 const NAMED =
-  /(?:^|[\s"'{,;&|(])(--?)?[\w.-]{0,64}(?:passw(?:or)?d|passphrase|pwd|token|secret|credential|key|bearer)[\w.-]{0,64}["']?(\s*[:=]\s*|\s+)/gi;
+  /(?:^|[\s"'{,;&|(])(--?)?[\w.-]{0,64}(?:passw(?:or)?d|passphrase|pwd|token|secret|credential|key(?!(?:id|server)\b)|bearer)[\w.-]{0,64}["']?(\s*[:=]\s*|\s+)/gi;
 
 /** Values that stand under no such name: a header's credentials, those of a URL, and `-u user:password`. */
 const UNNAMED = [

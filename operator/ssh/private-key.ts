@@ -1,6 +1,7 @@
 import { createPrivateKey } from 'node:crypto';
 import type { KeyObject } from 'node:crypto';
 import type { ParsedKey } from 'ssh2';
+import { excessiveWork } from './key-derivation.ts';
 import { parseOpenSSHKey } from './openssh-key.ts';
 import { SSHError } from './types.ts';
 
@@ -88,6 +89,9 @@ function parseWithSSH2(block: string, passphrase: string | undefined, hop: strin
 function parseWithOpenSSL(block: string, label: string, passphrase: string | undefined, hop: string): KeyObject {
   const encrypted = label.startsWith('ENCRYPTED') || block.includes('\nProc-Type: 4,ENCRYPTED');
   if (encrypted && passphrase === undefined) throw passphraseError('PassphraseRequired', hop);
+  const excess = encrypted ? excessiveWork(block) : undefined;
+  if (excess !== undefined)
+    throw new SSHError('InvalidPrivateKey', hop, `The private key takes ${excess} to decrypt: write it anew with openssl pkcs8 -topk8.`);
   try {
     return createPrivateKey({ key: block, format: 'pem', ...(encrypted ? { passphrase } : {}) });
   } catch {

@@ -38,7 +38,7 @@ locale: de_DE.UTF-8
 ssh_pwauth: true
 snap: {assertions: [a], commands: [[refresh]]}
 ntp: {ntp_client: ntp, pools: [a]}
-apt: {sources: {a: {source: 'deb [signed-by=$KEY_FILE] x y', key: k}}, sources_list: x, disable_suites: [security], security: [{arches: [arm64], uri: "http://x"}]}
+apt: {sources: {a: {source: 'deb [signed-by=$KEY_FILE] x y', key: k}, b: {keyid: '1A265425'}}, sources_list: x, disable_suites: [security], security: [{arches: [arm64], uri: "http://x"}]}
 final_message: it's $TIMESTAMP
 package_upgrade: true
 `;

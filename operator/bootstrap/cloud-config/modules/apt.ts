@@ -1,8 +1,9 @@
-import { posix } from 'node:path';
 import { z } from 'zod';
 import type { FileStep, Step } from '../../plan.ts';
 import { defineModule, scriptStep } from '../module.ts';
+import type { Path } from '../path.ts';
 import { flag, line, text } from '../values.ts';
+import { hasKey, isForgeable, keyFields, toolsScript, type Keyed } from './apt_keys.ts';
 import { aptScript, debconfScript, sourceScript } from './apt_scripts.ts';
 
 /** It stands in quotes in a file of apt. */
@@ -11,16 +12,10 @@ const url = line.regex(/^[A-Za-z][A-Za-z0-9+.-]*:[^\s"']*$/, 'is not an address'
 const mirror = z.strictObject({
   arches: z.array(z.string().regex(/^[A-Za-z0-9-]+$/, 'is not the name of an architecture, nor default')),
   uri: line.regex(/^[A-Za-z][A-Za-z0-9+.-]*:\S*$/, 'is not an address'),
-  key: text.optional(),
+  ...keyFields,
 });
 
 export type Mirror = z.output<typeof mirror>;
-
-const KEYID = 'fetches a key from a key server, whose answer nobody has looked at; put the key itself into key';
-const refused = (message: string) =>
-  z.unknown().superRefine((_, context) => {
-    context.addIssue({ code: 'custom', message, params: { reason: 'BootstrapKeyUnsupported' } });
-  });
 
 const KEY_FILE = /\$\{?KEY_FILE\b/i;
 
@@ -28,12 +23,10 @@ const source = z
   .strictObject({
     source: text.min(1, 'is empty').optional(),
     filename: line.refine((value) => /^[A-Za-z0-9/][A-Za-z0-9/._+-]*$/.test(value), 'is not the name of a file').optional(),
-    key: text.optional(),
     append: flag.optional(),
-    keyid: refused(KEYID).optional(),
-    keyserver: z.unknown().optional(),
+    ...keyFields,
   })
-  .refine(({ source: given = '', key, keyid }) => (key ?? keyid) !== undefined || !KEY_FILE.test(given), {
+  .refine((one) => hasKey(one) || !KEY_FILE.test(one.source ?? ''), {
     message: 'names $KEY_FILE, and has no key',
     path: ['source'],
   });
@@ -95,14 +88,19 @@ const PROXIES: [key: 'proxy' | 'http_proxy' | 'ftp_proxy' | 'https_proxy', proto
 /** Where apt gets packages from, and how (cloud-init's apt_configure). */
 export const apt = defineModule({
   keys: { apt: settings },
-  plan({ apt: value }) {
+  plan({ apt: value }, { note }) {
     if (value === undefined || value === null) return [];
     const steps: Step[] = [];
     const selections = Object.entries(value.debconf_selections ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
     if (selections.length > 0) steps.push(scriptStep('apt.debconf_selections', debconfScript(selections.map(([, one]) => one))));
-    if (typeof value.sources_list === 'string' && value.preserve_sources_list !== true) {
-      steps.push(scriptStep('apt.sources_list', aptScript(value, value.sources_list)));
-    }
+    const list = value.preserve_sources_list === true ? undefined : (value.sources_list ?? undefined);
+    // cloud-init sorts the names of maps before it goes through them.
+    const sources = Object.entries(value.sources ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+    const keyed = keyedOf(value, list !== undefined);
+    for (const [path, one] of keyed) if (isForgeable(one)) note('KeyIDShort', [...path, 'keyid'], SHORT);
+    const tools = toolsScript(keyed.map(([, one]) => one));
+    if (tools !== undefined) steps.push(scriptStep('apt.gnupg', tools));
+    if (list !== undefined) steps.push(scriptStep('apt.sources_list', aptScript(value, list)));
     const proxies = PROXIES.flatMap(([key, protocol]) => {
       const address = value[key];
       return typeof address === 'string' && address !== '' ? [`Acquire::${protocol}::Proxy "${address}";\n`] : [];
@@ -110,12 +108,21 @@ export const apt = defineModule({
     if (proxies.length > 0) steps.push(file('apt.proxy', '/etc/apt/apt.conf.d/90cluster-api-proxy', proxies.join('')));
     if (typeof value.conf === 'string' && value.conf !== '')
       steps.push(file('apt.conf', '/etc/apt/apt.conf.d/94cluster-api-config', value.conf));
-    // cloud-init sorts the names of maps before it goes through them.
-    const sources = Object.entries(value.sources ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
-    for (const [name, one] of sources) steps.push(scriptStep(`apt.sources ${name}`, sourceScript(value, one, pathOf(name, one))));
+    for (const [name, one] of sources) steps.push(scriptStep(`apt.sources ${name}`, sourceScript(value, name, one)));
     return steps;
   },
 });
+
+/** What may bring a key, with its place in the document. */
+function keyedOf(apt: Apt, withMirrors: boolean): [path: Path, Keyed][] {
+  const mirrors = (['primary', 'security'] as const).flatMap((key) =>
+    (apt[key] ?? []).map((one, index): [Path, Keyed] => [['apt', key, index], one]),
+  );
+  const sources = Object.entries(apt.sources ?? {}).map(([name, one]): [Path, Keyed] => [['apt', 'sources', name], one]);
+  return [...(withMirrors ? mirrors : []), ...sources];
+}
+
+const SHORT = 'names the key by eight digits, and anyone can make another key with the same; write its whole fingerprint';
 
 const file = (name: string, path: string, content: string): FileStep => ({
   kind: 'file',
@@ -125,8 +132,3 @@ const file = (name: string, path: string, content: string): FileStep => ({
   mode: 0o644,
   append: false,
 });
-
-function pathOf(name: string, { filename = name }: Source): string {
-  const path = posix.resolve('/etc/apt/sources.list.d', filename);
-  return path.endsWith('.list') ? path : `${path}.list`;
-}

@@ -1,6 +1,7 @@
 import { posix } from 'node:path';
 import { quote } from '../../../ssh/quote.ts';
 import type { Apt, Mirror, Source } from './apt.ts';
+import { hasKey, keyLines } from './apt_keys.ts';
 
 const TOOL = `command -v apt-get >/dev/null 2>&1 || { echo "this host has no apt" >&2; exit 127; }`;
 
@@ -50,23 +51,14 @@ fi
 ${[...(primary.length > 0 ? [choose('primary', primary)] : []), ...(security.length > 0 ? [choose('security', security)] : primary.length > 0 ? ['security=$primary'] : [])].join('\n')}`;
 }
 
-const KEY = `add_key() { # FILE, the key on standard input
-  mkdir -p "\${1%/*}"
-  command -v gpg >/dev/null 2>&1 || { echo "gpg is not installed on this host; install gnupg" >&2; exit 127; }
-  gpg --batch --dearmor >"$1"
-  chmod 0644 "$1"
-}`;
-
 /** /etc/apt/sources.list from the document's text. */
 export function aptScript(apt: Apt, list: string): string {
   const keys = (['primary', 'security'] as const).flatMap((name) =>
-    (apt[name] ?? []).flatMap(({ key }) =>
-      key === undefined ? [] : [`printf %s ${quote(key)} | add_key /etc/apt/trusted.gpg.d/${name}.gpg`],
-    ),
+    (apt[name] ?? []).flatMap((mirror) => keyLines(mirror, `/etc/apt/trusted.gpg.d/${name}.gpg`, `apt.${name}`)),
   );
   const disabled = (apt.disable_suites ?? []).map((suite) => `disable ${filled(SUITES[suite] ?? suite)}`);
   return `set -eu
-${[TOOL, words(apt), ...(keys.length > 0 ? [KEY, ...keys] : [])].join('\n')}
+${[TOOL, words(apt), ...new Set(keys)].join('\n')}
 umask 022
 printf %s ${filled(list)} >/etc/apt/sources.list
 ${disabled.length > 0 ? `${DISABLE}\n${disabled.join('\n')}\n` : ''}`;
@@ -93,14 +85,14 @@ const DISABLE = `disable() { # SUITE
 const REPOSITORY = /^[\w-]+:\w/;
 
 /** One entry of sources: its key, its file; what apt knows of it is read by the step that needs packages, or here. */
-export function sourceScript(apt: Apt, source: Source, path: string): string {
+export function sourceScript(apt: Apt, name: string, source: Source): string {
+  const path = pathOf(source.filename ?? name);
   const parts = ['set -eu', TOOL, words(apt), 'umask 022'];
-  const { key } = source;
   const ownKey = source.source?.includes('$KEY_FILE') === true;
   const stem = posix.basename(source.filename ?? path).replace(/\.[^.]*$/, '');
-  if (key !== undefined) {
+  if (hasKey(source)) {
     const folder = ownKey ? '/etc/apt/cluster-api.gpg.d' : '/etc/apt/trusted.gpg.d';
-    parts.push(KEY, `key_file=${quote(`${folder}/${stem}.gpg`)}`, `printf %s ${quote(key)} | add_key "$key_file"`);
+    parts.push(`key_file=${quote(`${folder}/${stem}.gpg`)}`, ...keyLines(source, '"$key_file"', `apt.sources ${name}`));
   }
   if (source.source !== undefined) {
     if (REPOSITORY.test(source.source)) parts.push(`add-apt-repository --no-update ${quote(source.source.trim())}`);
@@ -111,4 +103,9 @@ export function sourceScript(apt: Apt, source: Source, path: string): string {
       );
   }
   return `${parts.join('\n')}\n`;
+}
+
+function pathOf(filename: string): string {
+  const path = posix.resolve('/etc/apt/sources.list.d', filename);
+  return path.endsWith('.list') ? path : `${path}.list`;
 }

@@ -36,6 +36,34 @@ test.each([
   ['mount_default_fields: [a]', 'mount_default_fields (line 1): has not the six fields'],
 ])('%s is refused', (yaml, message) => expect(refusalOf(yaml)).toContain(message));
 
+test('each wrong field is told with its own path and line, and that there are too many besides', () => {
+  const WHITE = 'is empty or holds white space';
+  const KIND = 'expected a text, a number or null';
+  const yaml = `mounts:
+- - a b
+  - {x: 1}
+  - ''
+- [c, 'd e']
+- - f
+  - /f
+  - 'g h'
+  - [i]
+  - 0
+  - 0
+  - 'j k'
+`;
+  expect(refusalOf(yaml).split('; ').toSorted()).toEqual([
+    `mounts[0][0] (line 2): ${WHITE}`,
+    `mounts[0][1] (line 3): ${KIND}`,
+    `mounts[0][2] (line 4): ${WHITE}`,
+    `mounts[1][1] (line 5): ${WHITE}`,
+    'mounts[2] (line 6): has more than the six fields of /etc/fstab',
+    `mounts[2][2] (line 8): ${WHITE}`,
+    `mounts[2][3] (line 9): ${KIND}`,
+    `mounts[2][6] (line 12): ${WHITE}`,
+  ]);
+});
+
 (canSandbox ? describe : describe.skip).each(SHELLS)('under %s', (shell) => {
   const DATA = 'mounts: [[tmpfs, /data/a, tmpfs, "size=1m"], ["server:/x", none, nfs, ro]]';
 

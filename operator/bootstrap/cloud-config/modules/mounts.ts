@@ -12,7 +12,14 @@ const field = z
   })
   .refine((value) => value === null || (value !== '' && !/\s/.test(value)), 'is empty or holds white space');
 
-const entry = z.array(field).min(1, 'is empty').max(6, 'has more than the six fields of /etc/fstab');
+/** Each of its fields that is wrong is told, also where there are too many: z.max() would look at none of them. */
+const entry = z
+  .array(field)
+  .min(1, 'is empty')
+  .refine((fields) => fields.length <= 6, {
+    message: 'has more than the six fields of /etc/fstab',
+    when: ({ value }) => Array.isArray(value),
+  });
 
 const UNITS: Record<string, number> = { '': 1, B: 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
 const size = z

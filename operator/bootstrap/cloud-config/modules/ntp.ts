@@ -63,7 +63,7 @@ printf '[Time]\\nNTP=%s\\n' ${quote([...servers, ...pools].join(' '))} >/etc/sys
 has() {
   command -v "$1" >/dev/null 2>&1
 }
-${lines.length === 0 ? '' : replaceServers(lines)}${RESTART}
+${lines.length === 0 || clients.every((name) => name === 'systemd-timesyncd') ? '' : replaceServers(lines)}${RESTART}
 set_up() {
 ${branches.join('\n')}
   else

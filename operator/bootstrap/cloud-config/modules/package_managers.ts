@@ -11,19 +11,21 @@ interface PackageManager {
 }
 
 /** apt waits for its locks by itself; a configuration file that was changed on the host stays as it is. */
-const APT =
+const APT_GET =
   'apt-get -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confold -o Dpkg::Options::=--force-unsafe-io --assume-yes --quiet';
+
+export const APT: PackageManager = {
+  tool: 'apt-get',
+  prelude: ['export DEBIAN_FRONTEND=noninteractive'],
+  update: `${APT_GET} update`,
+  upgrade: `${APT_GET} dist-upgrade`,
+  install: `${APT_GET} install`,
+  versionSign: '=',
+};
 
 /** The first that a host has is its own: dnf before yum, which is a link to it. */
 export const PACKAGE_MANAGERS: readonly PackageManager[] = [
-  {
-    tool: 'apt-get',
-    prelude: ['export DEBIAN_FRONTEND=noninteractive'],
-    update: `${APT} update`,
-    upgrade: `${APT} dist-upgrade`,
-    install: `${APT} install`,
-    versionSign: '=',
-  },
+  APT,
   { tool: 'dnf', update: 'dnf -y makecache', upgrade: 'dnf -y upgrade', install: 'dnf -y install', versionSign: '-' },
   { tool: 'yum', update: 'yum -t -y makecache', upgrade: 'yum -t -y upgrade', install: 'yum -t -y install', versionSign: '-' },
   {

@@ -22,7 +22,6 @@ test.each([
   ['apt: {sources_list: "Types: deb\\nURIs: x\\n"}', 'apt.sources_list (line 1): is in the format of files *.sources'],
   ['apt: {sources_list: "deb [signed-by=$KEY_FILE] x"}', 'apt.sources_list (line 1): names $KEY_FILE'],
   ["apt: {sources: {a: {source: 'deb [signed-by=$KEY_FILE] x'}}}", 'apt.sources.a.source (line 1): names $KEY_FILE, and has no key'],
-  ['apt: {sources: {a: {keyid: 1234}}}', 'apt.sources.a.keyid (line 1): fetches a key from a key server'],
   ['apt: {primary: [{arches: [default], search: [x]}]}', 'apt.primary[0]'],
   ['apt: {proxy: "x\\"; y"}', 'apt.proxy (line 1): is not an address'],
   ['apt: {sources: {a: {source: "x\\0y"}}}', 'apt.sources.a.source (line 1): holds a NUL'],
