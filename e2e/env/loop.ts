@@ -31,7 +31,9 @@ function swapOff(path: string, device: string): void {
   const [node, point] = [`${path}.node`, `${path}.mounted`];
   const run = (command: string, ...args: string[]) => spawnSync(command, args, { stdio: 'ignore' }).status === 0;
   for (const of of ['.', ...parts]) {
-    const numbers = readFileSync(join(folder, of, 'dev'), 'utf8').trim().split(':');
+    const numbers = readFileSync(join(folder, of, 'dev'), 'utf8')
+      .trim()
+      .split(':');
     run('mknod', node, 'b', ...numbers);
     mkdirSync(point, { recursive: true });
     if (!run('swapoff', node) && run('mount', node, point)) {

@@ -9,9 +9,19 @@ import { mountKeys, planMounts } from './mounts.ts';
 const device = line.refine((value) => /^[A-Za-z0-9/][A-Za-z0-9/._:+-]*$/.test(value), 'is not the name of a device');
 
 const percent = z
-  .union([z.number(), z.instanceof(Float).transform(({ value }) => value), z.string().regex(/^\d+(?:\.\d+)?$/).transform(Number)], {
-    error: 'expected a share of the disk in percent',
-  })
+  .union(
+    [
+      z.number(),
+      z.instanceof(Float).transform(({ value }) => value),
+      z
+        .string()
+        .regex(/^\d+(?:\.\d+)?$/)
+        .transform(Number),
+    ],
+    {
+      error: 'expected a share of the disk in percent',
+    },
+  )
   .refine((value) => value > 0 && value <= 100, 'is no share of the disk in percent');
 const partitionType = z
   .union([z.number().int(), z.string()])
