@@ -60,7 +60,7 @@ export const cloudInitImage = (progress: Progress): Promise<string> =>
     {
       name: 'cloud-init-image',
       what: 'install cloud-init over the disk image of the hosts (apt)',
-      packages: ['cloud-init', 'gdisk', 'gnupg', 'locales'],
+      packages: ['cloud-init', 'gnupg', 'locales', 'fdisk', 'gdisk', 'xfsprogs', 'btrfs-progs', 'dosfstools'],
       setup,
     },
     progress,

@@ -45,6 +45,8 @@ const requirements: Requirement[] = [
   { package: 'util-linux', program: 'unshare', for: ['hosts', 'tests'] },
   { package: 'mount', program: 'mount', for: ['hosts', 'tests'] },
   { package: 'strace', program: 'strace', for: ['hosts'] },
+  { package: 'mount', program: 'losetup', for: ['hosts'] },
+  { package: 'perl-base', program: 'perl', for: ['hosts'] },
   { package: 'runc', program: 'runc', for: ['hosts'] },
   { package: 'redis-server', program: 'redis-server', for: ['hosts'] },
   { package: 'apt', program: 'apt-get', for: ['hosts'] },

@@ -1,10 +1,12 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { canLoop } from '../../operator/bootstrap/testing/loop.ts';
+import { devicesOf } from './loop.ts';
 import { type ManagedProcess, startProcess, untilReady } from './process.ts';
-import { cleanUp, cleanUpAbandoned, existingRuns, isAlive, readManifest, type Run, signal, startRun, startTime } from './run.ts';
+import { cleanUp, cleanUpAbandoned, existingRuns, isAlive, readManifest, record, type Run, signal, startRun, startTime } from './run.ts';
 
 /** Runs of these tests only: a folder of their own keeps them away from environments that are in use. */
 let base: string;
@@ -78,6 +80,28 @@ test('what an owner that was killed leaves behind is cleaned up by the next run'
   expect(child && isAlive(child)).toBe(false);
   expect(existingRuns(base).map(({ owner: { purpose } }) => purpose)).toEqual(['next']);
   expect(next.index).toBe(0);
+});
+
+(canLoop ? test : test.skip).each([
+  ['is not used', ':'],
+  ['is swapped to', 'mkswap "$1" && chmod 0600 "$1" && swapon "$1"'],
+  [
+    'has a file that is swapped to',
+    'mkfs.ext4 -q "$1" && mount "$1" /mnt && fallocate -l 4M /mnt/swap && chmod 0600 /mnt/swap && mkswap /mnt/swap && swapon /mnt/swap',
+  ],
+])('a disk goes with the run, also where it %s and whoever began that is gone', async (_, use) => {
+  const run = await startRun('test', base);
+  const path = join(run.folder, 'disk');
+  record(run, { kind: 'disk', path });
+  writeFileSync(path, '');
+  truncateSync(path, 16 << 20);
+  const device = execFileSync('losetup', ['--find', '--show', '--partscan', path], { encoding: 'utf8' }).trim();
+  const swaps = readFileSync('/proc/swaps', 'utf8');
+  execFileSync('unshare', ['--mount', 'sh', '-c', use, 'sh', device]);
+  expect(devicesOf(path)).toHaveLength(1);
+  cleanUp(run.folder);
+  const { stdout } = spawnSync('losetup', ['--noheadings', '--output', 'BACK-FILE', device], { encoding: 'utf8' });
+  expect([existsSync(run.folder), stdout.includes(base), readFileSync('/proc/swaps', 'utf8')]).toEqual([false, false, swaps]);
 });
 
 test('the manifest survives a last line that was cut short', async () => {

@@ -18,6 +18,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { lock } from './cache.ts';
+import { detach } from './loop.ts';
 
 /** A process ID together with its start time (clock ticks since boot) names one process for ever. */
 export interface ProcessID {
@@ -32,7 +33,9 @@ export type Made =
   | { kind: 'network namespace'; name: string }
   | { kind: 'link'; name: string }
   | { kind: 'mount'; path: string }
-  | { kind: 'cgroup'; path: string };
+  | { kind: 'cgroup'; path: string }
+  /** A file that is a disk, by a loop device. */
+  | { kind: 'disk'; path: string };
 
 export interface Run {
   /** Unique among the runs that exist; names and addresses on the machine are made from it. */
@@ -161,6 +164,7 @@ export function cleanUp(folder: string): void {
   for (const entry of made) {
     if (entry.kind === 'cgroup') removeCgroup(entry.path);
     if (entry.kind === 'mount') spawnSync('umount', ['--lazy', entry.path], { stdio: 'ignore' });
+    if (entry.kind === 'disk') detach(entry.path);
   }
   rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
 }

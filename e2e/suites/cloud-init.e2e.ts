@@ -14,6 +14,7 @@ import { gateway } from '../env/network.ts';
 import { applyByCloudInit } from '../fixtures/cloud-init/apply.ts';
 import { DIFFERENCES } from '../fixtures/cloud-init/differences.ts';
 import { randomDocuments } from '../fixtures/cloud-init/documents.ts';
+import { DISK_DIFFERENCES } from '../fixtures/disks/differences.ts';
 import { KeyServer } from '../fixtures/cloud-init/key-server.ts';
 import { mergedByCloudInit, mergedByOperator, randomMerges } from '../fixtures/cloud-init/merging.ts';
 import { Objects } from '../fixtures/objects.ts';
@@ -39,7 +40,7 @@ let reports: Reports;
 const corpus = new Map(
   ['cloud-config', 'documented', 'multi-part', `kubeadm-${versionOf('cluster-api')}/cloud-config`]
     .flatMap((folder) => readdirSync(join(CORPUS, folder), { withFileTypes: true }).map((entry) => ({ entry, folder })))
-    // A folder within has documents of disks, which these hosts do not have.
+    // A folder within has documents for another suite, on hosts that have disks.
     .flatMap(({ entry, folder }) => (entry.isFile() ? [join(folder, entry.name)] : []))
     .filter((name) => name.includes(DOCUMENT))
     .map((name) => [name, readFileSync(join(CORPUS, name), 'utf8')]),
@@ -101,5 +102,5 @@ test('documents by the whole operator, from a Machine and its bootstrap Secret',
 test('the page tells of every difference that may be, and of no other', () => {
   const page = readFileSync(join(import.meta.dirname, '../../docs/cloud-config-differences.md'), 'utf8');
   const headings = [...page.matchAll(/^## (.*)$/gm)].map(([, title]) => title);
-  expect(headings).toEqual([...new Set(DIFFERENCES.map(({ title }) => title)), 'Not compared']);
+  expect(headings).toEqual([...new Set([...DIFFERENCES, ...DISK_DIFFERENCES].map(({ title }) => title)), 'Not compared']);
 });

@@ -139,25 +139,21 @@ if [ -z "$device" ]; then
 fi${overwrite === true ? '' : `\nset -- "$device"\nif ${same}; then\n  echo "$device has this file system already"\n  exit 0\nfi`}`;
 }
 
-/** The one that has the file system, else the first partition without any, else a disk without partitions and file system. */
-const choose = (same: string, replace: string | undefined) => `free='' used=no chosen=
+/** The first partition that has the file system or none, else a disk without partitions and file system. */
+const choose = (same: string, replace: string | undefined) => `used=no chosen=
 for part in $(lsblk --list --noheadings --paths --output NAME "$device"); do
-  set -- "$part"
+  set -- "$part"${replace === undefined ? '' : `\n  if [ "$(value TYPE "$part")" = ${quote(replace)} ]; then chosen=$part && break; fi`}
   if ${same}; then
     echo "$part has this file system already"
     exit 0
-  fi${replace === undefined ? '' : `\n  if [ -z "$chosen" ] && [ "$(value TYPE "$part")" = ${quote(replace)} ]; then chosen=$part; fi`}
+  fi
   if [ "$part" != "$device" ] || [ -n "$(value TYPE "$part")" ]; then
     used=yes
   fi
-  if [ -z "$free" ] && [ "$part" != "$device" ] && [ -z "$(value TYPE "$part")" ]; then
-    free=$part
-  fi
+  if [ "$part" != "$device" ] && [ -z "$(value TYPE "$part")" ]; then chosen=$part && break; fi
 done
 if [ -n "$chosen" ]; then
   device=$chosen
-elif [ -n "$free" ]; then
-  device=$free
 elif [ "$used" = yes ]; then
   echo "$device has no room for this file system, and stays as it is"
   exit 0

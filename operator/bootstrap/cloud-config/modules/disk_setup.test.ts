@@ -39,6 +39,13 @@ test('golden: tables', () => {
   ]);
 });
 
+test('shares of a disk may have a fraction', () =>
+  expect(lines('disk_setup: {/dev/sdb: {layout: [12.5, "33.3", 10]}}').filter((line) => /^,\S/.test(line))).toEqual([
+    ',$((sectors * 12500 / 100000)),83',
+    ',$((sectors * 33300 / 100000)),83',
+    ',,83',
+  ]));
+
 test('golden: file systems', () => {
   const last = (fields: string) => lines(`fs_setup: [{device: sdb, ${fields}}]`).at(-2);
   expect(last('filesystem: ext4, label: a, extra_opts: [-b, 4096], overwrite: true')).toBe(
@@ -59,6 +66,8 @@ test('the names in a command are filled in whatever quotes they stand', () => {
 test.each([
   ['disk_setup: {a: {layout: [10, 10, 10, 10, 10]}}', 'disk_setup.a.layout (line 1): has more than the four partitions'],
   ['disk_setup: {a: {layout: [[10, "8;"]]}}', 'disk_setup.a.layout (line 1): expected true, false, remove'],
+  ['disk_setup: {a: {layout: [0]}}', 'disk_setup.a.layout (line 1): expected true, false, remove'],
+  ['disk_setup: {a: {layout: [100.5]}}', 'disk_setup.a.layout (line 1): expected true, false, remove'],
   ['disk_setup: {a: {table_type: bsd}}', 'disk_setup.a.table_type (line 1): '],
   ['fs_setup: [{device: a}]', 'fs_setup[0].filesystem (line 1): is missing'],
   ['fs_setup: [{device: "a b", filesystem: ext4}]', 'fs_setup[0].device (line 1): is not the name of a device'],
@@ -90,6 +99,24 @@ test.each([
     host.stub('sfdisk', `[ "$1" != --dump ] || for type in ${types}; do echo "/dev/x : start=1, size=1, type=$type"; done`);
     expect(host.run(scriptsOf(`disk_setup: {/dev/loop0: {layout: ${layout}, overwrite: true}}`), shell).code).toBe(0);
     expect(host.calls().filter((call) => call.startsWith('sfdisk --force'))).toHaveLength(times);
+  });
+
+  test.each([
+    ['any', 'ext4', '', 'p1 has this file system already'],
+    ['any', 'btrfs', '', 'mkfs.btrfs p2'],
+    // What comes first counts, be it free or as it should be.
+    ['any', 'xfs', '', 'mkfs.xfs p2'],
+    ['any', 'xfs', ', replace_fs: ext4', 'mkfs.xfs p1'],
+    ['auto', 'ext4', ', label: other, replace_fs: ext4', 'mkfs.ext4 -L other p2'],
+    ['auto', 'ext4', ', label: data', 'p1 has this file system already'],
+  ])('partition %s with %s%s: %s, of ext4, free and xfs', (partition, type, more, expected) => {
+    using host = new Sandbox();
+    host.stub('udevadm');
+    host.stub('lsblk', 'case "$*" in *MOUNTPOINT*) ;; *TYPE*) echo part ;; *) printf "%s\\n" /dev/loop0 p1 p2 p3 ;; esac');
+    host.stub('blkid', 'case "$*" in *"TYPE p1") echo ext4 ;; *"LABEL p1") echo data ;; *"TYPE p3") echo xfs ;; esac');
+    for (const tool of ['mkfs.ext4', 'mkfs.xfs', 'mkfs.btrfs']) host.stub(tool);
+    const { output } = host.run(scriptsOf(`fs_setup: [{device: /dev/loop0, partition: ${partition}, filesystem: ${type}${more}}]`), shell);
+    expect(`${output}${host.calls().join('\n')}`).toContain(expected);
   });
 
   (canLoop ? test : test.skip).each([

@@ -1,22 +1,28 @@
 import { z } from 'zod';
 import type { Step } from '../../plan.ts';
 import { defineModule, scriptStep } from '../module.ts';
+import { Float } from '../scalars.ts';
 import { argument, flag, line, listOf, text } from '../values.ts';
 import { fileSystemScript, partitionScript } from './disk_scripts.ts';
 import { mountKeys, planMounts } from './mounts.ts';
 
 const device = line.refine((value) => /^[A-Za-z0-9/][A-Za-z0-9/._:+-]*$/.test(value), 'is not the name of a device');
 
-const percent = z.union(
-  [
-    z.number().positive().max(100),
-    z
-      .string()
-      .regex(/^\d{1,3}$/)
-      .transform(Number),
-  ],
-  { error: 'expected a share of the disk in percent' },
-);
+const percent = z
+  .union(
+    [
+      z.number(),
+      z.instanceof(Float).transform(({ value }) => value),
+      z
+        .string()
+        .regex(/^\d+(?:\.\d+)?$/)
+        .transform(Number),
+    ],
+    {
+      error: 'expected a share of the disk in percent',
+    },
+  )
+  .refine((value) => value > 0 && value <= 100, 'is no share of the disk in percent');
 const partitionType = z
   .union([z.number().int(), z.string()])
   .transform(String)

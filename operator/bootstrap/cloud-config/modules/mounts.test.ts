@@ -129,4 +129,12 @@ test('each wrong field is told with its own path and line, and that there are to
     expect(host.run(script('swap: {size: auto, maxsize: 3M}'), shell).code).toBe(0);
     expect(host.run('stat -c %s /swap.img').output).toBe('3145728\n');
   });
+
+  test('a quarter of what is free, that which only root may use included', () => {
+    using host = new Sandbox();
+    for (const tool of ['mkswap', 'swapon']) host.stub(tool);
+    host.stub('df', 'echo "disk 65536 32768 16384 67% /"');
+    expect(host.run(script('swap: {size: auto}'), shell).code).toBe(0);
+    expect(host.run('stat -c %s /swap.img').output).toBe('8388608\n');
+  });
 });

@@ -146,7 +146,7 @@ function automaticSize(maxsize: number | undefined): string {
   return `memory=$(($(sed -n 's/^MemTotal: *\\([0-9]*\\) .*/\\1/p' /proc/meminfo) * 1024))
 # shellcheck disable=SC2046 # the fields of its last line
 set -- $(df -P -k "\${swap_folder:-/}" | tail -n 1)
-free=$(($4 * 1024))
+free=$((($2 - $3) * 1024))
 ${limit}
 gigabyte=1073741824
 if [ "$memory" -lt $((4 * gigabyte)) ]; then
