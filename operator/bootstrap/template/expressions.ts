@@ -13,7 +13,7 @@ export type Expression = (scope: Scope) => Value;
 export type Assign = (scope: Scope, value: Value) => void;
 type ArgumentsOf = (scope: Scope) => Arguments;
 
-/** What a name evaluates to by itself, so that its failures have its line. */
+/** Counts the work of a node, and gives its failures its line. */
 export function at<Result extends Value>(line: number, evaluate: (scope: Scope) => Result): (scope: Scope) => Result {
   return (scope) => {
     try {

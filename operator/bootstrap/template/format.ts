@@ -53,6 +53,7 @@ export function percentFormatted(format: string, values: Value): string {
 const SPECIFICATION = /^(?<align>[<>]?)(?<sign>[-+ ]?)(?<zero>0?)(?<width>\d*)(?:\.(?<precision>\d+))?(?<type>[sdfxX]?)$/;
 
 export function braceFormatted(format: string, { positional, named }: Arguments): string {
+  if (/\{\d/.test(format) && /\{[!:}]/.test(format.replaceAll('{{', ''))) throw unsupported(); // numbered and not
   let next = 0;
   return format.replaceAll(
     /\{\{|\}\}|\{(\w*)(?:!([rs]))?(?::([^{}]*))?\}|[{}]/g,

@@ -35,6 +35,4 @@ export function json(value: Value, indent: number | undefined, depth = 0): strin
 }
 
 const text = (value: string): string =>
-  JSON.stringify(value).replaceAll(/[\x7f-\uffff]/g, (one) =>
-    one === '\x7f' ? one : `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  JSON.stringify(value).replaceAll(/[\x7f-\uffff]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`);

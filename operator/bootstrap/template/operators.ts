@@ -32,6 +32,8 @@ function repeated(left: Value, right: Value): Value {
   const items = sequence instanceof Tuple ? sequence.items : sequence;
   if (!Array.isArray(items)) throw unfit('*', left, right);
   const list = items as Value[];
+  // Which Python holds once or several times, as Jinja has computed them or not.
+  if (list.some((item) => typeof item === 'object' && item !== null)) throw new Refusal('it repeats a list of lists');
   const all = boundedElements(list.length * count) === 0 ? [] : Array.from({ length: count }, () => list).flat();
   return sequence instanceof Tuple ? new Tuple(all) : all;
 }

@@ -85,7 +85,7 @@ export class TemplateParser extends ExpressionParser {
   }
 
   #for(): Statement {
-    const assign = this.#target('in');
+    const assign = this.#target();
     this.expect('name', 'in');
     const items = this.tuple(() => this.condition());
     const condition = this.skip('name', 'if') ? this.expression() : undefined;
@@ -111,27 +111,22 @@ export class TemplateParser extends ExpressionParser {
   }
 
   /** A name, several of them with commas, or one of a namespace. */
-  #target(end: string): Assign {
-    const targets: Assign[] = [];
-    let isTuple = false;
-    do {
-      if (targets.length > 0) isTuple = true;
-      if (this.is('name', end) || this.is('operator', '=')) break;
-      targets.push(this.#oneTarget());
-    } while (this.skip('operator', ','));
-    const [first] = targets;
-    if (first === undefined) throw this.failure();
-    return isTuple ? (scope, value) => unpack(targets, scope, value) : first;
+  #target(): Assign {
+    const first = this.#oneTarget();
+    if (!this.is('operator', ',')) return first;
+    const targets = [first];
+    while (this.skip('operator', ',')) targets.push(this.#oneTarget());
+    return (scope, value) => unpack(targets, scope, value);
   }
 
   #oneTarget(): Assign {
     if (this.skip('operator', '(')) {
-      const inner = this.#target(')');
+      const inner = this.#target();
       this.expect('operator', ')');
       return inner;
     }
     const { value: name } = this.expect('name');
-    if (/^(?:true|false|none)$/i.test(name)) throw this.failure();
+    if (/^(?:loop|true|false|none)$/i.test(name)) throw this.failure();
     if (!this.skip('operator', '.')) return (scope, value) => scope.set(name, value);
     const { value: attribute } = this.expect('name');
     return (scope, value) => {
@@ -142,7 +137,7 @@ export class TemplateParser extends ExpressionParser {
   }
 
   #set(): Statement {
-    const assign = this.#target('');
+    const assign = this.#target();
     if (this.skip('operator', '=')) {
       const value = this.tuple();
       return (scope) => (assign(scope, value(scope)), '');

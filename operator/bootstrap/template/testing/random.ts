@@ -134,6 +134,8 @@ const STATEMENTS = [
 const PRELUDE =
   "{% set x = 5 %}{% set n = 3 %}{% set s = 'text' %}{% set l = [3, 1, 2] %}{% set d = {'x': 1, 'b': [2]} %}{% set ns = namespace(v=0) %}";
 
-const template = fc.array(filled(STATEMENTS, value), { minLength: 1, maxLength: 2 }).map((parts) => PRELUDE + parts.join(''));
+export const anyTemplate: fc.Arbitrary<string> = fc
+  .array(filled(STATEMENTS, value), { minLength: 1, maxLength: 2 })
+  .map((parts) => PRELUDE + parts.join(''));
 
-export const randomTemplates = (count: number, seed: number): string[] => fc.sample(template, { numRuns: count, seed });
+export const randomTemplates = (count: number, seed: number): string[] => fc.sample(anyTemplate, { numRuns: count, seed });
