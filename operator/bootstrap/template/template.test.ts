@@ -43,6 +43,7 @@ describe('what is wrong is refused, with its line and nothing that is secret', (
     ["{{ 'c' is secret }}", 'it has a test that Jinja does not have'],
     ["{% macro m(x) %}\n{{ 'a' + 1 }}\n{% endmacro %}\n{{ m('a') }}", 'line 3: the Jinja template of the bootstrap data cannot'],
     ["{{ 'a' + 1 }}", 'there is no + of a str and a int'],
+    ["{{ 1 + 2 ~ 'x' }}", 'there is no + of a int and a str'],
     ["{{ 1 < 'a' }}", 'it compares a int with a str'],
     ['{{ 1 // 0 }}', 'it divides by zero'],
     ['{{ 5() }}', 'it calls what is no function'],
@@ -84,6 +85,7 @@ describe('what Python would evaluate otherwise, or is not carried out, is refuse
     ["{{ '\\N{DASH}' }}", 'a text of it has an escape that is not supported'],
     ['{{ 2 ** 0.5 }}', 'it raises a float to a power'],
     ["{{ 'inf' | float }}", 'it makes a number of an unusual text'],
+    ['{% set l = [[0]] * 2 %}', 'it repeats a list of lists'],
     ['{% set d = {1: 2} %}{% for k in d %}{% do d.update({3: 4}) %}{% endfor %}', 'a dict changes its size while a loop goes through it'],
   ])('%s', (template, expected) =>
     expect(refusal(template)).toContain(`line 2: the Jinja template of the bootstrap data cannot be rendered: ${expected}`),
