@@ -17,10 +17,14 @@ import { randomDocuments } from '../fixtures/cloud-init/documents.ts';
 import { DISK_DIFFERENCES } from '../fixtures/disks/differences.ts';
 import { KeyServer } from '../fixtures/cloud-init/key-server.ts';
 import { mergedByCloudInit, mergedByOperator, randomMerges } from '../fixtures/cloud-init/merging.ts';
+import { renderedByCloudInit, renderedByOperator } from '../fixtures/cloud-init/rendering.ts';
 import { Objects } from '../fixtures/objects.ts';
 import { Lanes, print } from '../fixtures/oracle/lanes.ts';
 import { Reports } from '../fixtures/reports.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
+import { instanceVariables } from '../../operator/bootstrap/template/template.ts';
+import { randomTemplates } from '../../operator/bootstrap/template/testing/random.ts';
+import { INSTANCE, RENDERED } from '../../operator/bootstrap/template/testing/table.ts';
 
 const CORPUS = join(import.meta.dirname, '../corpus');
 const { DOCUMENT = '', GENERATED = '4' } = process.env;
@@ -86,6 +90,18 @@ test('documents are merged as cloud-init’s own handler merges them', async () 
   expect(wrong.slice(0, 3)).toEqual([]);
   const both = merges.filter((documents, index) => mergedByOperator(documents) !== null && theirs[index] !== null);
   expect(both.length).toBeGreaterThan(merges.length / 2);
+});
+
+test('templates are rendered as cloud-init’s own templater renders them', async () => {
+  const templates = [...RENDERED.map(([template]) => template), ...randomTemplates(1000, Number(SEED))];
+  const theirs = await renderedByCloudInit(lanes.reference, templates, instanceVariables(INSTANCE));
+  const expected = theirs.slice(0, RENDERED.length).map((text, index) => [templates[index], text]);
+  expect(expected).toEqual(RENDERED);
+  const rendered = templates.map((template, index) => ({ template, ours: renderedByOperator(template), theirs: theirs[index] }));
+  // What is not carried out is refused; cloud-init would render some of it.
+  const accepted = rendered.filter(({ ours }) => ours !== null);
+  expect(accepted.filter(({ ours, theirs }) => ours !== theirs).slice(0, 3)).toEqual([]);
+  expect(accepted.length).toBeGreaterThan(0.9 * rendered.filter(({ theirs }) => theirs !== null).length);
 });
 
 test('documents by the whole operator, from a Machine and its bootstrap Secret', async () => {

@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib';
 import { MODULES } from './cloud-config/modules/index.ts';
 import { BootstrapDataError } from './plan.ts';
 import { planBootstrap } from './planner.ts';
+import { anyTemplate } from './template/testing/random.ts';
 
 /** Documents of providers, and those that end-to-end tests hold against cloud-init and Ignition: MIME, archives and scripts among them. */
 const CORPUS = join(__dirname, '../../e2e/corpus');
@@ -70,6 +71,17 @@ test('documents of providers with parts cut out, doubled, swapped and filled wit
       planOrRefusal(Buffer.from(mutated));
     }),
     { numRuns: 500 },
+  );
+});
+
+test('templates of all that Jinja can do, most of them wrong', () => {
+  const text = fc.oneof(
+    anyTemplate,
+    fc.tuple(anyTemplate, fc.nat(400)).map(([template, end]) => template.slice(0, end)),
+  );
+  fc.assert(
+    fc.property(text, (template) => planOrRefusal(Buffer.from(`## template: jinja\n#cloud-config\n# ${SECRET} ${template}\n`))),
+    { numRuns: 1000 },
   );
 });
 

@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { parseYaml } from '../cloud-config/parse.ts';
 import { type Budget, decode, formatUnsupported } from '../format.ts';
 import { BootstrapDataError, type Finding, type InstanceData } from '../plan.ts';
-import { renderTemplate } from '../template.ts';
+import { renderTemplate } from '../template/template.ts';
 import { isMIME, leavesOf } from './mime.ts';
 import { type Kind, supported, type Type, typeByBeginning, typeOf } from './types.ts';
 
