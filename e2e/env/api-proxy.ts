@@ -26,6 +26,8 @@ export class ApiProxy {
   judge: (request: IncomingMessage) => Verdict = () => undefined;
   /** While it is set new watches are refused. */
   refusesWatches = false;
+  /** false: as a server that does not know WatchList (KEP-3157), or was told not to offer it. */
+  streamsLists = true;
 
   private constructor(server: Server, url: string, ca: string) {
     this.#server = server;
@@ -49,7 +51,7 @@ export class ApiProxy {
 
   #handle(incoming: IncomingMessage, answer: ServerResponse): void {
     const isWatch = incoming.url?.includes('watch=') === true;
-    const verdict = isWatch ? this.#onWatch(answer) : this.judge(incoming);
+    const verdict = isWatch ? this.#onWatch(incoming, answer) : this.judge(incoming);
     if (verdict === undefined || verdict === 'lost answer') {
       this.#forward(incoming, answer, verdict === 'lost answer');
       return;
@@ -66,8 +68,9 @@ export class ApiProxy {
     answer.end(JSON.stringify(status));
   }
 
-  #onWatch(answer: ServerResponse): Verdict {
+  #onWatch({ url = '' }: IncomingMessage, answer: ServerResponse): Verdict {
     if (this.refusesWatches) return { code: 503, reason: 'ServiceUnavailable' };
+    if (!this.streamsLists && url.includes('sendInitialEvents=')) return { code: 422, reason: 'Invalid' };
     this.#watches.add(answer);
     answer.on('close', () => this.#watches.delete(answer));
     return undefined;
