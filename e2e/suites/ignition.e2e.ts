@@ -2,8 +2,7 @@
  * The operator held against the real Ignition: each document of e2e/corpus/ignition, and a few made at random, on two fresh hosts, one
  * of them by Ignition stage by stage (Debian's 2.14 up to 3.3, 2.24 from 3.4 on, 0.36 for 2.x), the other by the operator's planner and
  * runner over SSH; then everything that the two hosts have is compared. Documents in the folder systemd are for hosts that systemd
- * runs; two go through the whole operator. Disks, arrays and file systems are held against Ignition's commands by unit tests: neither
- * these hosts nor the kernel of every machine have any.
+ * runs; two go through the whole operator. Disks and file systems have a suite of their own.
  *
  * DOCUMENT=users compares the documents of that name, GENERATED=500 as many at random, SEED=1 those of an earlier run.
  */

@@ -61,7 +61,7 @@ const extras = (format: Format) => ({
   postKubeadmCommands: [`echo after >>${WITNESS}`],
 });
 
-/** No test has such disks: the plan alone is held against the document. */
+/** The suite of disks applies the documents to real ones: here the plan alone is held against them. */
 const disks = (format: Format) => {
   const inCloudConfig = format === 'cloud-config';
   const filesystem = {

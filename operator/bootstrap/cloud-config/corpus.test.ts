@@ -7,7 +7,7 @@ import { INSTANCE, planOf, refusalOf } from './testing.ts';
 import { MODULES, WITHOUT_EFFECT } from './modules/index.ts';
 import { REFUSED } from './modules/refused.ts';
 
-/** The documents that end-to-end tests hold against cloud-init and Ignition, and those of disks, which only have a plan. */
+/** The documents that end-to-end tests hold against cloud-init and Ignition. */
 const CORPUS = join(__dirname, '../../../e2e/corpus');
 const documents = readdirSync(CORPUS, { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile())
@@ -21,7 +21,7 @@ function filled(text: string): string {
 
 const stepsOf = (text: string) => planBootstrap({ value: Buffer.from(text) }, INSTANCE).steps;
 
-/** What hosts of the end-to-end tests can't do: disks, swap, other package managers. */
+/** What the documents of the corpus do not have. */
 const FURTHER = `disk_setup:
   /dev/vdb: {table_type: gpt, layout: [25, [75, 82]], overwrite: true}
   /dev/vdc: {layout: true}
