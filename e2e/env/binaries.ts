@@ -33,12 +33,14 @@ interface Build {
   extra?: (folder: string, moduleFolder: string, kubectl: string) => Promise<void>;
 }
 
-/** Folder in go/ of another Cluster API than suites usually run with: CLUSTER_API_VERSION=v1.14. */
+/** Other Cluster APIs than suites usually run with, as CLUSTER_API_VERSION names them: v1.11, v1.14. */
+export const otherClusterAPIs = (): string[] => readdirSync(sources).flatMap((name) => /^cluster-api-(.*)/.exec(name)?.[1] ?? []).sort();
+
+/** Folder in go/ of the Cluster API that suites run with. */
 export function clusterAPIFolder(wanted = process.env['CLUSTER_API_VERSION']): string {
   const folder = wanted ? `cluster-api-${wanted}` : 'cluster-api';
   if (existsSync(join(sources, folder))) return folder;
-  const known = readdirSync(sources).flatMap((name) => /^cluster-api-(.*)/.exec(name)?.[1] ?? []);
-  throw new Error(`CLUSTER_API_VERSION=${wanted}: it is ${known.join(' or ')}, or not set`);
+  throw new Error(`CLUSTER_API_VERSION=${wanted}: it is ${otherClusterAPIs().join(' or ')}, or not set`);
 }
 
 const clusterAPIVersion = (): string =>
