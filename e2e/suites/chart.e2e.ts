@@ -46,6 +46,8 @@ test.each<[string, string[], string]>([
   ['an argument that is no flag', ['--set', 'extraArgs={now}'], "at '/extraArgs/0': 'now' does not match pattern '^-'"],
   ['a name that leaves no room', ['--set', `fullnameOverride=${'f'.repeat(54)}`], "at '/fullnameOverride': maxLength: got 54, want 53"],
   ['two managers that elect nobody', ['--set', 'replicaCount=2,leaderElection.enabled=false'], 'leaderElection.enabled is off'],
+  ['a Lease that ends before its leader does', ['--set', 'leaderElection.leaseDuration=10s'], 'leaseDuration (10s) must be longer than'],
+  ['a leader that tries but once', ['--set', 'leaderElection.retryPeriod=8400ms'], 'renewDeadline (10s), and that by more than a fifth'],
   ['one port for two', ['--set', 'health.port=8443'], 'health.port and diagnostics.port are both 8443'],
   [
     'a budget that holds every node up',

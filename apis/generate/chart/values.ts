@@ -107,7 +107,7 @@ const running: Fields = {
     namespace: text('', 'Namespace of the Lease; empty: that of the release.', { pattern: '^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$' }),
     leaseDuration: duration('15s', "Time after which a Lease that its leader does not renew is another one's."),
     renewDeadline: duration('10s', 'Time without a renewal after which the leader ends itself; less than the duration.'),
-    retryPeriod: duration('2s', 'Time between two attempts to take or renew the Lease; less than the renew deadline.'),
+    retryPeriod: duration('2s', 'Time between two attempts to take or renew the Lease; the renew deadline is longer by more than a fifth.'),
   }),
   image: section('The image.', {
     repository: text('cluster-api-provider-remote', 'Where it is.', { minLength: 1 }),

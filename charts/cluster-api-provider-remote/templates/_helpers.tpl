@@ -95,10 +95,24 @@ cluster.x-k8s.io/provider: infrastructure-remote
 {{- end }}
 {{- end }}
 
+{{- /* Of a duration. There is no other function that reads one. */}}
+{{- define "provider.milliseconds" -}}
+{{- $start := toDate "2006-01-02" "2000-01-01" }}
+{{- sub (mustDateModify . $start).UnixMilli $start.UnixMilli }}
+{{- end }}
+
 {{- /* What no schema can say, because it is about several values. */}}
 {{- define "provider.validate" -}}
 {{- if and (gt (int .Values.replicaCount) 1) (not .Values.leaderElection.enabled) }}
 {{- fail (printf "replicaCount is %d, but leaderElection.enabled is off: managers that do not elect a leader would disturb each other" (int .Values.replicaCount)) }}
+{{- end }}
+{{- with .Values.leaderElection }}
+{{- $lease := include "provider.milliseconds" .leaseDuration | int64 }}
+{{- $renew := include "provider.milliseconds" .renewDeadline | int64 }}
+{{- $retry := include "provider.milliseconds" .retryPeriod | int64 }}
+{{- if and .enabled (or (le $lease $renew) (le (mul 10 $renew) (mul 12 $retry))) }}
+{{- fail (printf "leaderElection: leaseDuration (%s) must be longer than renewDeadline (%s), and that by more than a fifth longer than retryPeriod (%s)" .leaseDuration .renewDeadline .retryPeriod) }}
+{{- end }}
 {{- end }}
 {{- if eq (int .Values.health.port) (int .Values.diagnostics.port) }}
 {{- fail (printf "health.port and diagnostics.port are both %d" (int .Values.health.port)) }}
