@@ -11,6 +11,7 @@ import { type Document, parseDocument } from 'yaml';
 import { findPrograms } from '../e2e/env/binaries.ts';
 import { must } from './command.ts';
 import { sha256 } from './image/oci.ts';
+import { withAbsoluteLinks } from './links.ts';
 import { metadata } from './metadata.ts';
 import { project, root, tag } from './version.ts';
 
@@ -41,25 +42,30 @@ function withImage(components: string, image: string): string {
   return named;
 }
 
-/** The chart, whose image is where this one is, and whose alerts name runbooks that can be read there. */
+/** The chart, whose image is where this one is. */
 async function packageChart(helm: string, folder: string, image: string, source?: string): Promise<void> {
   const scratch = await mkdtemp(join(tmpdir(), 'chart-'));
   try {
     const chart = join(scratch, project.name);
     await cp(join(root, 'charts', project.name), chart, { recursive: true });
-    await edit(join(chart, 'values.yaml'), (values) => {
-      values.setIn(['image', 'repository'], image);
-      if (source !== undefined) values.setIn(['metrics', 'prometheusRule', 'runbooks'], `${source}/blob/${tag}/docs/runbooks`);
-    });
-    if (source !== undefined)
-      await edit(join(chart, 'Chart.yaml'), (description) => {
-        description.set('home', source);
-        description.set('sources', [source]);
-      });
+    await edit(join(chart, 'values.yaml'), (values) => values.setIn(['image', 'repository'], image));
+    if (source !== undefined) await nameSource(chart, source);
     await must(helm, ['package', chart, '--destination', folder]);
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }
+}
+
+/** Lets the chart say where the project is, and its alerts and README lead to the pages there. */
+async function nameSource(chart: string, source: string): Promise<void> {
+  const pages = `${source}/blob/${tag}`;
+  await edit(join(chart, 'values.yaml'), (values) => values.setIn(['metrics', 'prometheusRule', 'runbooks'], `${pages}/docs/runbooks`));
+  await edit(join(chart, 'Chart.yaml'), (description) => {
+    description.set('home', source);
+    description.set('sources', [source]);
+  });
+  const readme = join(chart, 'README.md');
+  await writeFile(readme, withAbsoluteLinks(await readFile(readme, 'utf8'), `charts/${project.name}/README.md`, pages));
 }
 
 async function edit(path: string, change: (document: Document) => void): Promise<void> {

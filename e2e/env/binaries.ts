@@ -34,7 +34,10 @@ interface Build {
 }
 
 /** Other Cluster APIs than suites usually run with, as CLUSTER_API_VERSION names them: v1.11, v1.14. */
-export const otherClusterAPIs = (): string[] => readdirSync(sources).flatMap((name) => /^cluster-api-(.*)/.exec(name)?.[1] ?? []).sort();
+export const otherClusterAPIs = (): string[] =>
+  readdirSync(sources)
+    .flatMap((name) => /^cluster-api-(.*)/.exec(name)?.[1] ?? [])
+    .sort();
 
 /** Folder in go/ of the Cluster API that suites run with. */
 export function clusterAPIFolder(wanted = process.env['CLUSTER_API_VERSION']): string {

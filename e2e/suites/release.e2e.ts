@@ -60,10 +60,13 @@ test('its chart has the image of the release', async () => {
   expect(spec.template.spec.containers[0].image).toBe(`registry.example/remote:v${version}`);
 });
 
-test('its chart says where the project is, and alerts where their runbooks can be read', async () => {
+test('its chart says where the project is, and its pages and alerts lead there', async () => {
   const helm = await Helm.find(process.env, join(folder, '..', 'helm'));
   const chart = join(folder, `cluster-api-provider-remote-${version}.tgz`);
   expect(parseYAML(await helm.must('show', 'chart', chart))).toMatchObject([{ home: SOURCE, sources: [SOURCE] }]);
+  const targets = [...(await helm.must('show', 'readme', chart)).matchAll(/\]\(([^)]*)\)/g)].map(([, target]) => target);
+  expect(targets).toContain(`${SOURCE}/blob/v${version}/docs/getting-started.md`);
+  expect(targets.filter((target) => !target?.startsWith(`${SOURCE}/blob/v${version}/`))).toEqual([]);
   const [rule] = parseYAML(
     await helm.must('template', chart, '--set', 'metrics.prometheusRule.enabled=true', '--show-only', 'templates/metrics.yaml'),
   );
