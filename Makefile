@@ -3,6 +3,8 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 SHELL := /bin/bash
 
 STAMP := node_modules/.installed
+# Bills of materials, where make image-offline has made the image.
+SBOM ?= $(if $(wildcard out/image/*.sbom.cdx.json),out/image)
 # Hosts (namespaces, mounts) need root; without it, and without passwordless sudo, the environment says what is missing.
 AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || ! sudo -n true 2>/dev/null || echo 'sudo -n env "PATH=$$PATH" "HOME=$$HOME" "XDG_CACHE_HOME=$$XDG_CACHE_HOME" "CLUSTER_API_VERSION=$$CLUSTER_API_VERSION" "KUBEBUILDER_ASSETS=$$KUBEBUILDER_ASSETS"')
 RUN := $(AS_ROOT) node
@@ -44,8 +46,8 @@ image: $(STAMP) ## Build the image with docker, podman or buildah, as IMAGE=name
 image-offline: $(STAMP) ## Build the image for amd64 and arm64 without any of these, on Debian, into out/image.
 	@node release/image/main.ts
 
-release: $(STAMP) ## Write all files of a release into out/infrastructure-remote; IMAGE=registry.example/name and SOURCE=https://git.example/name say where the image and the repository are.
-	@node release/main.ts $(if $(IMAGE),--image $(IMAGE)) $(if $(SOURCE),--source $(SOURCE))
+release: $(STAMP) ## Write all files of a release into out/infrastructure-remote; IMAGE=registry.example/name and SOURCE=https://git.example/name say where the image and the repository are. The image's bills of materials come along from SBOM=out/image.
+	@node release/main.ts $(if $(IMAGE),--image $(IMAGE)) $(if $(SOURCE),--source $(SOURCE)) $(if $(SBOM),--bills $(SBOM))
 
 bench: $(STAMP) ## Measure beside plain ssh on the same hosts; writes out/bench.json. FIGURES="fleet memory" picks some.
 	@node operator/bundle.ts && $(RUN) e2e/bench/main.ts $(FIGURES)

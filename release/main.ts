@@ -1,7 +1,8 @@
 /**
  * Writes a release into out/infrastructure-remote/vX.Y.Z: what clusterctl reads from a provider's repository (components, metadata and
- * cluster templates), the kinds by themselves, the chart, and checksums of all of it. The version is that of package.json;
- * `--image registry.example/name` says where the image was pushed to, `--source https://…` where the project's repository is.
+ * cluster templates), the kinds by themselves, the chart, the image's bills of materials, and checksums of all of it. The version is
+ * that of package.json; `--image registry.example/name` says where the image was pushed to, `--source https://…` where the project's
+ * repository is, `--bills FOLDER` where its build has left the bills.
  */
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -9,6 +10,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Document, parseDocument } from 'yaml';
 import { findPrograms } from '../e2e/env/binaries.ts';
+import { copyBills } from './bills.ts';
 import { must } from './command.ts';
 import { sha256 } from './image/oci.ts';
 import { withAbsoluteLinks } from './links.ts';
@@ -18,8 +20,17 @@ import { project, root, tag } from './version.ts';
 /** What container tools call an image that was built here. clusterctl takes no name without a registry. */
 const LOCAL_IMAGE = `localhost/${project.name}`;
 
+export interface ReleaseOptions {
+  /** Where the image is, without a tag. */
+  image?: string;
+  /** Where the project's repository is. */
+  source?: string;
+  /** Folder with the image's bills of materials. */
+  bills?: string;
+}
+
 /** Makes the release in `repository`/infrastructure-remote/<tag>, which it returns. */
-export async function writeRelease(repository: string, image = LOCAL_IMAGE, source?: string): Promise<string> {
+export async function writeRelease(repository: string, { image = LOCAL_IMAGE, source, bills }: ReleaseOptions = {}): Promise<string> {
   const { kubectl, helm } = await findPrograms(['kubectl', 'helm'], ({ what }) => process.stderr.write(`${what}\n`));
   const folder = join(repository, 'infrastructure-remote', tag);
   await rm(folder, { recursive: true, force: true });
@@ -31,6 +42,7 @@ export async function writeRelease(repository: string, image = LOCAL_IMAGE, sour
   const templates = join(root, 'templates');
   for (const name of await readdir(templates)) await cp(join(templates, name), join(folder, name));
   await packageChart(helm, folder, image, source);
+  if (bills !== undefined) await copyBills(bills, folder);
   await writeChecksums(folder);
   return folder;
 }
@@ -89,8 +101,9 @@ async function writeChecksums(folder: string): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const { values } = parseArgs({ options: { image: { type: 'string', default: LOCAL_IMAGE }, source: { type: 'string' } } });
-  const folder = await writeRelease(join(root, 'out'), values.image, values.source?.replace(/\/$/, ''));
+  const { values } = parseArgs({ options: { image: { type: 'string' }, source: { type: 'string' }, bills: { type: 'string' } } });
+  const { source, ...rest } = values;
+  const folder = await writeRelease(join(root, 'out'), { ...rest, ...(source !== undefined && { source: source.replace(/\/$/, '') }) });
   console.log(`wrote ${folder}:\n${(await readdir(folder)).map((name) => `  ${name}`).join('\n')}`);
 }
 

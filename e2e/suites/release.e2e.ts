@@ -12,6 +12,7 @@ const environment = sharedEnvironment('release');
 const checkout = join(import.meta.dirname, '../..');
 const { version } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')) as { version: string };
 const SOURCE = 'https://git.example/remote';
+const BILLS = ['amd64', 'arm64'].map((architecture) => `cluster-api-provider-remote-v${version}-${architecture}.sbom.cdx.json`);
 const NAMESPACE = 'cluster-api-provider-remote-system';
 
 let folder: string;
@@ -21,8 +22,12 @@ beforeAll(async () => {
   ({ clusterctl } = await findPrograms(['clusterctl'], () => undefined));
   const repository = join(environment().state.run.folder, 'repository');
   mkdirSync(repository, { recursive: true });
+  const bills = join(environment().state.run.folder, 'bills');
+  mkdirSync(bills);
+  for (const name of BILLS) writeFileSync(join(bills, name), name);
   // A process of its own, as `make release` starts it.
-  const program = `import { writeRelease } from './release/main.ts'; process.stdout.write(await writeRelease(process.argv[1], 'registry.example/remote', '${SOURCE}'));`;
+  const options = JSON.stringify({ image: 'registry.example/remote', source: SOURCE, bills });
+  const program = `import { writeRelease } from './release/main.ts'; process.stdout.write(await writeRelease(process.argv[1], ${options}));`;
   folder = await must(process.execPath, ['--input-type=module', '--eval', program, '--', repository], { cwd: checkout });
   config = join(repository, 'clusterctl.yaml');
   const url = `file://${folder}/infrastructure-components.yaml`;
@@ -45,6 +50,7 @@ test('is named by the version, and whole', async () => {
       'metadata.yaml',
       `cluster-api-provider-remote-${version}.tgz`,
       'sha256sums.txt',
+      ...BILLS,
     ]),
   );
   expect((await run('sha256sum', ['--check', '--strict', 'sha256sums.txt'], { cwd: folder })).exitCode).toBe(0);

@@ -5,6 +5,7 @@
 import { cp, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { billOf } from '../bills.ts';
 import { project, root, tag } from '../version.ts';
 import { layersOf, MIRROR, readConfig, thisBuild } from './build.ts';
 import type { Architecture } from './debian.ts';
@@ -21,7 +22,7 @@ async function buildOffline(architectures: Architecture[], out: string, mirror: 
     const folder = join(out, architecture);
     await layersOf(architecture, folder, undefined, mirror);
     images.push({ architecture, layers: ['base', 'manager'].map((layer) => join(folder, layer)), config });
-    await cp(join(folder, 'sbom.cdx.json'), join(out, `${project.name}-${tag}-${architecture}.sbom.cdx.json`));
+    await cp(join(folder, 'sbom.cdx.json'), join(out, billOf(architecture)));
   }
   const layout = join(out, 'oci');
   const sizes = await writeLayout(layout, images, { tag, time: build.time });
