@@ -1,15 +1,22 @@
 /** The workflows of GitHub, as far as they can be judged without it. */
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'yaml';
-import { findPrograms } from '../env/binaries.ts';
+import { findPrograms, otherClusterAPIs } from '../env/binaries.ts';
 import { must, run } from '../env/command.ts';
 
 const checkout = join(import.meta.dirname, '../..');
 const workflow = (name: string): string => join(checkout, '.github/workflows', `${name}.yaml`);
 
 interface Workflow {
-  jobs: Record<string, { needs?: string; uses?: string; steps?: { run?: string; uses?: string }[] }>;
+  jobs: Record<string, Job>;
+}
+interface Job {
+  needs?: string;
+  uses?: string;
+  env?: Record<string, string>;
+  strategy?: { matrix: Record<string, string[]> };
+  steps?: { run?: string; uses?: string; with?: Record<string, string> }[];
 }
 const read = async (name: string): Promise<Workflow> => parse(await readFile(workflow(name), 'utf8')) as Workflow;
 
@@ -36,4 +43,22 @@ test('what is run there is what a person runs', async () => {
   const targets = lines.flatMap((line) => /^make (\S+)/.exec(line)?.[1] ?? []);
   expect([...new Set(targets)].sort()).toEqual(['e2e', 'image', 'lint', 'release', 'unit']);
   for (const target of targets) expect(makefile).toMatch(new RegExp(`^${target}: `, 'm'));
+});
+
+test('every Cluster API that can be built is run with', async () => {
+  const { strategy, env } = (await read('test')).jobs['e2e'] ?? {};
+  expect(strategy?.matrix['cluster-api']).toEqual(['default', ...otherClusterAPIs()]);
+  const suites = [...(env?.['SUITES'] ?? '').matchAll(/suites\/[\w.-]+/g)].map(([name]) => name);
+  expect(suites.length).toBeGreaterThan(5);
+  const all = (await readdir(import.meta.dirname)).map((name) => `suites/${name}`);
+  expect(suites.filter((name) => all.filter((path) => path.startsWith(name)).length !== 1)).toEqual([]);
+});
+
+test('what is built once is kept in the workspace, where containers and the machine find it at the same path', async () => {
+  for (const name of ['test', 'release']) {
+    const steps = Object.values((await read(name)).jobs).flatMap((job) => job.steps ?? []);
+    const paths = steps.filter(({ uses }) => uses?.startsWith('actions/cache/')).map((step) => step.with?.['path']);
+    expect(new Set(paths)).toEqual(new Set(['.cache/cluster-api-provider-remote']));
+    expect(steps.map(({ run: script }) => script)).toContain('echo "XDG_CACHE_HOME=$GITHUB_WORKSPACE/.cache" >>"$GITHUB_ENV"');
+  }
 });
