@@ -10,7 +10,9 @@ import { isRolledOut } from '../env/kubelet/kubelet.ts';
 import type { RunningPod } from '../env/kubelet/pod.ts';
 import { children } from '../env/process.ts';
 import { type Management, startManagement } from '../fixtures/management.ts';
-import { Objects } from '../fixtures/objects.ts';
+import { INFRASTRUCTURE, Objects } from '../fixtures/objects.ts';
+import { commandsOf } from '../fixtures/page.ts';
+import { Shell } from '../fixtures/shell.ts';
 import { expectUsedOnce, makeWorkers, scaleWorkers } from '../fixtures/workers.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
 
@@ -120,5 +122,37 @@ describe('kubectl apply -k manifests/default', () => {
     await client.waitForGone({ apiVersion: 'v1', kind: 'Pod', namespace: MANAGER.namespace, name: pod.name });
     expect(pod.processes.map(({ exitCode }) => exitCode)).toEqual([0]);
     await client.waitFor(deployment, isRolledOut);
+  });
+});
+
+describe('removed, by the commands of the pages', () => {
+  let shell: Shell;
+  beforeAll(async () => {
+    shell = await Shell.open(checkout, { KUBECONFIG: management.plane.kubeconfig });
+  });
+  /** Everything outside of namespaces that was installed, by kind and name. */
+  async function installed(): Promise<string[]> {
+    const kinds = 'crd,namespace,clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding';
+    const get = `kubectl get ${kinds} --output name --selector cluster.x-k8s.io/provider=infrastructure-remote`;
+    return (await shell.must(get)).split('\n').filter(Boolean);
+  }
+
+  test('clusters and entries first, while the manager runs', async () => {
+    const [cluster = '', ...others] = await commandsOf('clusterctl.md', 'Remove', ['kubectl']);
+    await shell.must(`${cluster.replace('my-cluster', 'pooled')} --namespace ${objects.namespace}`);
+    for (const line of [...others, 'kubectl delete remotemachinetemplates --all --all-namespaces']) await shell.must(line);
+    for (const kind of ['RemoteCluster', 'RemoteMachine', 'RemoteMachineTemplate', 'PooledRemoteMachine'])
+      expect(await management.client.list({ apiVersion: INFRASTRUCTURE, kind })).toEqual([]);
+  });
+
+  test('then the manager with its rights and the policy, and the kinds at last: nothing is left', async () => {
+    const commands = await commandsOf('getting-started.md', 'Remove', ['kubectl']);
+    for (const line of commands.slice(0, -1)) await shell.must(line);
+    const kinds = await installed();
+    expect(kinds).toHaveLength(5);
+    expect(kinds.filter((name) => !name.startsWith('customresourcedefinition'))).toEqual([]);
+    await shell.must(commands.at(-1) ?? '');
+    expect(await installed()).toEqual([]);
+    expect(await management.kubelet.pods()).toEqual([]);
   });
 });
