@@ -1,5 +1,4 @@
 /** The parts of a build of the image, whoever goes on with them. */
-import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,8 +8,6 @@ import { imageConfig } from './config.ts';
 import { type Architecture, fetchPackages } from './debian.ts';
 import { makeLayers } from './layers.ts';
 import { nodePackage } from './node.ts';
-
-export const MIRROR = 'http://deb.debian.org/debian';
 
 /** Everything that the Dockerfile is told from outside. */
 export interface Build {
@@ -33,17 +30,15 @@ export async function readConfig({ version, revision, time }: Build) {
   return imageConfig(await readFile(join(root, 'Dockerfile'), 'utf8'), values);
 }
 
-/** Makes the layers of one architecture in `folder`; `packages` may hold Debian's already. */
-export async function layersOf(architecture: Architecture, folder: string, packages: string | undefined, mirror = MIRROR): Promise<void> {
+/** Makes the layers of one architecture in `folder`. */
+export async function layersOf(architecture: Architecture, folder: string, mirror: string): Promise<void> {
   const scratch = await mkdtemp(join(tmpdir(), 'image-'));
   try {
-    const libraries = packages ?? join(scratch, 'packages');
-    if (!existsSync(libraries)) {
-      await mkdir(libraries);
-      await fetchPackages(libraries, architecture, mirror);
-    }
+    const packages = join(scratch, 'packages');
+    await mkdir(packages);
+    await fetchPackages(packages, architecture, mirror);
     const node = await nodePackage(architecture, join(scratch, 'node'));
-    await makeLayers(folder, { architecture, node, packages: libraries });
+    await makeLayers(folder, { architecture, node, packages });
   } finally {
     await rm(scratch, { recursive: true, force: true });
   }

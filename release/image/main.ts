@@ -7,10 +7,11 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { billOf } from '../bills.ts';
 import { project, root, tag } from '../version.ts';
-import { layersOf, MIRROR, readConfig, thisBuild } from './build.ts';
+import { layersOf, readConfig, thisBuild } from './build.ts';
 import type { Architecture } from './debian.ts';
 import { type Image, writeArchive, writeLayout } from './oci.ts';
 
+const MIRROR = 'http://deb.debian.org/debian';
 const ARCHITECTURES: Architecture[] = ['amd64', 'arm64'];
 
 async function buildOffline(architectures: Architecture[], out: string, mirror: string): Promise<void> {
@@ -20,7 +21,7 @@ async function buildOffline(architectures: Architecture[], out: string, mirror: 
   await mkdir(out, { recursive: true });
   for (const architecture of architectures) {
     const folder = join(out, architecture);
-    await layersOf(architecture, folder, undefined, mirror);
+    await layersOf(architecture, folder, mirror);
     images.push({ architecture, layers: ['base', 'manager'].map((layer) => join(folder, layer)), config });
     await cp(join(folder, 'sbom.cdx.json'), join(out, billOf(architecture)));
   }
@@ -46,4 +47,4 @@ const architectures = values.architecture.map((name) => {
   return known;
 });
 if (values.layers === undefined) await buildOffline(architectures, values.out, values.mirror);
-else await layersOf(architectures[0] ?? 'amd64', values.layers, undefined, values.mirror);
+else await layersOf(architectures[0] ?? 'amd64', values.layers, values.mirror);

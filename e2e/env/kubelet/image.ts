@@ -5,7 +5,9 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ImageConfig } from '../../../release/image/config.ts';
 import { type Architecture, fetchPackages } from '../../../release/image/debian.ts';
-import { type Build, layersOf, readConfig, thisBuild } from '../../../release/image/build.ts';
+import { type Build, readConfig, thisBuild } from '../../../release/image/build.ts';
+import { type Ingredients, makeLayers } from '../../../release/image/layers.ts';
+import { nodePackage } from '../../../release/image/node.ts';
 import { type Descriptor, writeLayout } from '../../../release/image/oci.ts';
 import { project, tag } from '../../../release/version.ts';
 import { cached, lock } from '../cache.ts';
@@ -67,8 +69,7 @@ export async function laterImage(run: Run, image: UnpackedImage, version: string
 async function buildImage(folder: string, build: Build): Promise<void> {
   const making = `${folder}-making`;
   await mkdir(making, { recursive: true });
-  const packages = await debianPackages();
-  await layersOf(architecture, join(making, 'layers'), packages);
+  await makeLayers(join(making, 'layers'), await ingredientsOf(architecture));
   const layers = ['base', 'manager'].map((layer) => join(making, 'layers', layer));
   const image = { architecture, layers, config: await readConfig(build) };
   const sizes = await writeLayout(join(making, 'oci'), [image], { tag, time: build.time, compression: 1 });
@@ -78,13 +79,24 @@ async function buildImage(folder: string, build: Build): Promise<void> {
   await rename(making, folder);
 }
 
-/** Debian's packages of the image, kept: what changes from build to build is the project's own. */
-async function debianPackages(): Promise<string> {
+/** What others make, kept: what changes from build to build is the project's own. */
+export async function ingredientsOf(of: Architecture): Promise<Ingredients> {
   const recipe = [await readFile(join(import.meta.dirname, '../../../release/image/debian.ts'), 'utf8')];
-  return cached({ name: 'image-packages', version: architecture, recipe }, async (folder) => {
-    await fetchPackages(folder, architecture, thisMirror());
+  const packages = await cached({ name: 'image-packages', version: of, recipe }, async (folder) => {
+    await fetchPackages(folder, of, thisMirror());
     await rm(join(folder, '.apt'), { recursive: true });
   });
+  return { architecture: of, packages, node: await nodeOf(of) };
+}
+
+/** npm has brought that of this machine. */
+async function nodeOf(of: Architecture): Promise<string> {
+  if (of === architecture) return nodePackage(of, '');
+  const version = `${project.devDependencies.node}-${of}`;
+  const folder = await cached({ name: 'image-node', version, recipe: [] }, async (making) => {
+    await nodePackage(of, making);
+  });
+  return join(folder, 'package');
 }
 
 /** Puts the layers of the layout on top of each other, as a runtime does. */
