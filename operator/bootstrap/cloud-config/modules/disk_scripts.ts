@@ -121,22 +121,25 @@ export function fileSystemScript(wanted: FileSystem & { partition: string }): st
     device(wanted.device),
     `type=${quote(wanted.filesystem ?? '')}`,
     `label=${quote(label)}`,
-    ...(wanted.partition.toLowerCase() === 'none' ? [] : ['value() { blkid -c /dev/null -o value -s "$1" "$2" || :; }', target(wanted)]),
+    ...(wanted.partition.toLowerCase() === 'none' ? [] : [target(wanted)]),
     UNUSED,
     wanted.cmd === undefined ? make(wanted) : command(wanted.cmd),
   ];
   return `${parts.join('\n')}\n`;
 }
 
+const VALUE = 'value() { blkid -c /dev/null -o value -s "$1" "$2" || :; }';
+
 function target({ partition, overwrite, replace_fs: replace }: FileSystem & { partition: string }): string {
   const where = partition.toLowerCase();
   const same = `[ "$(value TYPE "$1")" = "$type" ]${where === 'any' ? '' : ' && [ "$(value LABEL "$1")" = "$label" ]'}`;
-  if (where === 'any' || where === 'auto') return choose(same, typeof replace === 'string' && where === 'any' ? replace : undefined);
+  if (where === 'any' || where === 'auto')
+    return `${VALUE}\n${choose(same, typeof replace === 'string' && where === 'any' ? replace : undefined)}`;
   return `device=$(for part in "\${device}${where}" "\${device}p${where}" "$device-part${where}"; do [ ! -b "$part" ] || { echo "$part"; break; }; done)
 if [ -z "$device" ]; then
   echo "the disk has no partition ${where}" >&2
   exit 1
-fi${overwrite === true ? '' : `\nset -- "$device"\nif ${same}; then\n  echo "$device has this file system already"\n  exit 0\nfi`}`;
+fi${overwrite === true ? '' : `\n${VALUE}\nset -- "$device"\nif ${same}; then\n  echo "$device has this file system already"\n  exit 0\nfi`}`;
 }
 
 /** The first partition that has the file system or none, else a disk without partitions and file system. */
@@ -170,16 +173,15 @@ function make({ filesystem = '', overwrite, extra_opts: options = [] }: FileSyst
   const extra = options.map((option) => ` ${quote(option)}`).join('');
   const forced =
     overwrite === true
-      ? `force=${force}`
-      : `force=\ncase $(lsblk --nodeps --noheadings --output TYPE "$device") in disk | loop) force=${force} ;; esac`;
+      ? `force=${force}\n`
+      : `force=\ncase $(lsblk --nodeps --noheadings --output TYPE "$device") in disk | loop) force=${force} ;; esac\n`;
   return `tool=mkfs.$type
 command -v "$tool" >/dev/null 2>&1 || tool=mk$type
 if ! command -v "$tool" >/dev/null 2>&1; then
   echo "neither mkfs.$type nor mk$type is installed on this host" >&2
   exit 127
 fi
-${forced}
-"$tool" \${label:+-L "$label"} $force${extra} "$device"`;
+${force === '' ? '' : forced}"$tool" \${label:+-L "$label"}${force === '' ? '' : ' $force'}${extra} "$device"`;
 }
 
 /** `cmd` is a template of Python's %: its three names are the values here, also where they stand in quotes, as a text is a command of the shell once it is filled. */
