@@ -10,7 +10,7 @@ AS_ROOT := $(shell [ "$$(id -u)" = 0 ] || ! sudo -n true 2>/dev/null || echo 'su
 RUN := $(AS_ROOT) node
 
 .DEFAULT_GOAL := help
-.PHONY: help test unit e2e lint format generate image image-offline release bench chaos cloud-init ignition demo demo-down kind clean
+.PHONY: help test unit e2e lint format generate image image-offline release bench chaos cloud-init ignition disks demo demo-down kind clean
 
 help: ## Show these targets.
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 17
@@ -62,6 +62,9 @@ cloud-init: $(STAMP) ## Hold the operator against the real cloud-init: GENERATED
 ignition: $(STAMP) ## Hold the operator against the real Ignition, as cloud-init does; GENERATED, SEED and DOCUMENT as there.
 	@$(AS_ROOT) env GENERATED=$(or $(GENERATED),500) $(if $(SEED),SEED=$(SEED)) $(if $(DOCUMENT),DOCUMENT=$(DOCUMENT)) \
 	  node node_modules/jest/bin/jest.js --selectProjects e2e --runInBand suites/ignition
+
+disks: $(STAMP) ## Hold the operator against both on disks, which are loop devices; DOCUMENT picks some.
+	@$(AS_ROOT) env DOCUMENT=$(DOCUMENT) node node_modules/jest/bin/jest.js --selectProjects e2e --runInBand suites/disks
 
 demo: $(STAMP) ## Show it at work: a control plane, real hosts and the operator; stays running.
 	@$(RUN) e2e/demo/main.ts
