@@ -66,15 +66,16 @@ function move(from: Management, to: Management, ...flags: string[]): Promise<Com
 
 /** What `clusterctl init` would have noted of the providers that run there, and its label on the kinds that it would have installed. */
 async function noteProviders({ client }: Management): Promise<void> {
-  const definition = { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' };
-  for (const { metadata } of await client.list(definition)) {
-    if (metadata.labels?.['cluster.x-k8s.io/provider'] === undefined) continue;
-    await client.patch({ ...definition, name: metadata.name }, { metadata: { labels: { 'clusterctl.cluster.x-k8s.io': '' } } });
-  }
   const providers: [string, string][] = [
     ['cluster-api', 'CoreProvider'],
     ['infrastructure-remote', 'InfrastructureProvider'],
   ];
+  const definition = { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' };
+  for (const { metadata } of await client.list(definition)) {
+    // Others are not moved, and checking their large schemas anew takes a busy API server long.
+    if (!providers.some(([name]) => name === metadata.labels?.['cluster.x-k8s.io/provider'])) continue;
+    await client.patch({ ...definition, name: metadata.name }, { metadata: { labels: { 'clusterctl.cluster.x-k8s.io': '' } } });
+  }
   for (const [name, type] of providers) {
     const labels = { 'clusterctl.cluster.x-k8s.io': '', 'cluster.x-k8s.io/provider': name };
     const apiVersion = 'clusterctl.cluster.x-k8s.io/v1alpha3';
