@@ -19,7 +19,7 @@ import { KeyServer } from '../fixtures/cloud-init/key-server.ts';
 import { mergedByCloudInit, mergedByOperator, randomMerges } from '../fixtures/cloud-init/merging.ts';
 import { renderedByCloudInit, renderedByOperator } from '../fixtures/cloud-init/rendering.ts';
 import { Objects } from '../fixtures/objects.ts';
-import { Lanes, print } from '../fixtures/oracle/lanes.ts';
+import { Lanes, print, printed } from '../fixtures/oracle/lanes.ts';
 import { Reports } from '../fixtures/reports.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
 import { instanceVariables } from '../../operator/bootstrap/template/template.ts';
@@ -57,7 +57,7 @@ beforeAll(async () => {
   const { state, client, namespace, startOperator } = environment();
   const { hosting } = state;
   if (hosting === undefined) throw new Error('the environment has no hosts');
-  const image = await cloudInitImage(({ what, seconds }) => seconds === undefined || print(`${what}: ${seconds.toFixed(0)} s`));
+  const image = await cloudInitImage(printed);
   lanes = await Lanes.start(cloudInit, state.run, { ...hosting, image }, LANES);
   await keyServer.listen(gateway(hosting.network.prefix));
   objects = new Objects(namespace);

@@ -17,12 +17,13 @@ import { ignitionImage } from '../env/ignition.ts';
 import { applyByCloudInit, applyModules } from '../fixtures/cloud-init/apply.ts';
 import { DIFFERENCES } from '../fixtures/cloud-init/differences.ts';
 import { DISK_DIFFERENCES } from '../fixtures/disks/differences.ts';
-import { Disks, mustExec } from '../fixtures/disks/disks.ts';
+import { Disks } from '../fixtures/disks/disks.ts';
 import { applyDisks, applyDisksAgain, ITS_OWN } from '../fixtures/disks/ignition.ts';
 import { again, type Tool, Twice } from '../fixtures/disks/oracle.ts';
 import { INTRUDERS, USED } from '../fixtures/disks/used.ts';
+import { mustExec } from '../fixtures/hosts.ts';
 import { DIFFERENCES as IGNITION_DIFFERENCES } from '../fixtures/ignition/differences.ts';
-import { Lanes, print } from '../fixtures/oracle/lanes.ts';
+import { Lanes, printed } from '../fixtures/oracle/lanes.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
 
 const CORPUS = join(import.meta.dirname, '../corpus');
@@ -44,9 +45,6 @@ const corpus = (folder: string, extension: string): [string, string][] =>
     .filter((path) => (DOCUMENT === undefined ? FEW.test(path) : path.includes(DOCUMENT)))
     .map((path) => [path, readFileSync(join(CORPUS, path), 'utf8')]);
 const fails = (name: string): boolean => name.includes('/fails-');
-
-const told = ({ what, seconds }: { what: string; seconds?: number }): void =>
-  seconds === undefined ? undefined : print(`${what}: ${seconds.toFixed(0)} s`);
 
 beforeAll(() => {
   disks = new Disks(environment().state.run);
@@ -84,7 +82,7 @@ test('by cloud-init', async () => {
   const folders = ['disks/cloud-config', 'documented/disks', OF_KUBEADM];
   await compareAll(
     tool,
-    await cloudInitImage(told),
+    await cloudInitImage(printed),
     folders.flatMap((folder) => corpus(folder, '.yaml')),
   );
 });
@@ -98,14 +96,14 @@ test('by Ignition', async () => {
     ignored: ITS_OWN,
   };
   const ofKubeadm = corpus(OF_KUBEADM, '.ign').map(([name, document]): [string, string] => [name, withoutUnits(document)]);
-  await compareAll(tool, await ignitionImage(told), [...corpus('disks/ignition', '.ign'), ...ofKubeadm]);
+  await compareAll(tool, await ignitionImage(printed), [...corpus('disks/ignition', '.ign'), ...ofKubeadm]);
 });
 
 /** These hosts have no systemd to start them. */
 const withoutUnits = (document: string): string => JSON.stringify({ ...(JSON.parse(document) as object), systemd: {} });
 
 test('what is in use is never written to', async () => {
-  const host = await createHost(environment().state.run, hostingWith(await cloudInitImage(told)));
+  const host = await createHost(environment().state.run, hostingWith(await cloudInitImage(printed)));
   try {
     await disks.renew(host);
     await mustExec(host, USED);

@@ -21,7 +21,7 @@ import { applyByIgnition } from '../fixtures/ignition/apply.ts';
 import { DIFFERENCES } from '../fixtures/ignition/differences.ts';
 import { randomDocuments } from '../fixtures/ignition/documents.ts';
 import { Objects } from '../fixtures/objects.ts';
-import { Lanes, print } from '../fixtures/oracle/lanes.ts';
+import { Lanes, print, printed } from '../fixtures/oracle/lanes.ts';
 import { Reports } from '../fixtures/reports.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
 
@@ -69,7 +69,7 @@ const fails = (name: string): boolean => name.startsWith('fails-');
 beforeAll(async () => {
   const { state, client, namespace, startOperator } = environment();
   if (state.hosting === undefined) throw new Error('the environment has no hosts');
-  const image = await ignitionImage(({ what, seconds }) => seconds === undefined || print(`${what}: ${seconds.toFixed(0)} s`));
+  const image = await ignitionImage(printed);
   hosting = { ...state.hosting, image };
   server.listen(0, gateway(hosting.network.prefix));
   await once(server, 'listening');

@@ -6,7 +6,7 @@ import type { Scope } from './scope.ts';
 import { str } from './text.ts';
 import { type Arguments, Callable, isTrue, iterable, Lazy, lengthOrNone, Undefined, type Value } from './values.ts';
 
-export type Statement = (scope: Scope) => string;
+type Statement = (scope: Scope) => string;
 
 /** Of Jinja and its extensions, and not here. */
 const OTHERS = new Set('autoescape block break call continue debug extends from import include pluralize print trans'.split(' '));
