@@ -300,10 +300,20 @@ export function ignoreNotFound(error: unknown): undefined {
 }
 
 /** An object in a line or two: its conditions, or else its status. */
-function describe({ kind, metadata, status }: AnyObject): string {
+function describe(object: AnyObject): string {
+  const { kind, metadata, status } = object;
+  if (kind === 'Event') return describeEvent(object);
   const deleting = metadata.deletionTimestamp === undefined ? '' : ` (deleting, finalizers ${(metadata.finalizers ?? []).join(', ')})`;
   const conditions = status?.conditions?.map(
     ({ type, status: value, reason, message }) => `    ${type}=${value} ${reason ?? ''}: ${message ?? ''}`,
   );
   return [`  ${kind} ${metadata.name}${deleting}`, ...(conditions ?? [`    status: ${JSON.stringify(status ?? {})}`])].join('\n');
+}
+
+function describeEvent({
+  reason,
+  note,
+  regarding,
+}: AnyObject & { reason?: string; note?: string; regarding?: { kind: string; name: string } }): string {
+  return `  ${reason ?? ''} of ${regarding?.kind ?? ''} ${regarding?.name ?? ''}: ${note?.split('\n')[0] ?? ''}`;
 }

@@ -202,9 +202,16 @@ function apiServerFlags({ folder, url, auditLog }: ControlPlaneState, etcdPort: 
     `--service-account-signing-key-file=${signing}`,
     `--service-account-key-file=${signing}`,
     '--shutdown-delay-duration=0s',
-    ...(auditLog === undefined ? [] : [`--audit-log-path=${auditLog}`, `--audit-policy-file=${join(folder, 'audit-policy.json')}`]),
+    ...(auditLog === undefined ? [] : auditFlags(folder, auditLog)),
   ];
 }
+
+/** In one file, however long it gets: by itself the server goes on in another one after 100 MB. */
+const auditFlags = (folder: string, auditLog: string): string[] => [
+  `--audit-log-path=${auditLog}`,
+  `--audit-policy-file=${join(folder, 'audit-policy.json')}`,
+  '--audit-log-maxsize=100000',
+];
 
 function controllerManagerFlags({ folder, kubeconfig: config }: ControlPlaneState, port: number): string[] {
   const ca = authority(folder);

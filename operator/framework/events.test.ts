@@ -2,7 +2,7 @@ import type { KubernetesObject } from '../../apis/meta.ts';
 import { isDeclared } from '../../apis/rights.ts';
 import { ApiClient } from './client.ts';
 import { EventSink } from './events.ts';
-import { FakeApiServer } from './testing/api-server.ts';
+import { type Fault, FakeApiServer } from './testing/api-server.ts';
 import { MemoryLogger } from './testing/log.ts';
 import { EVENTS, WIDGETS, widget } from './testing/resources.ts';
 
@@ -115,6 +115,35 @@ test('a loop cannot flood: 25 writes for an object, other objects are not concer
 
 test('a failure is logged and the next Event is written', async () => {
   server.fail({ method: 'POST', status: 403, reason: 'Forbidden' });
+  sink.event(object, 'Normal', 'First', 'Act', 'note');
+  sink.event(object, 'Normal', 'Second', 'Act', 'note');
+  await sink.drain();
+  expect(events().map(({ reason }) => reason)).toEqual(['Second']);
+  expect(log.at('warn')).toEqual(['an event could not be written']);
+});
+
+test.each<[string, Fault, string[]]>([
+  ['a connection that is cut before the server took it', { instead: 'reset' }, ['First', 'First', 'Second']],
+  ['a connection that is cut after it', { instead: 'reset-after' }, ['First', 'First', 'Second']],
+  ['a server that is short of everything', { status: 500, times: 2 }, ['First', 'First', 'First', 'Second']],
+  ['a server that asks to wait, and does not say how long', { status: 429 }, ['First', 'First', 'Second']],
+])('%s: it is written again, once, and in its turn', async (_, fault, writes) => {
+  server.fail({ method: 'POST', ...fault });
+  sink.event(object, 'Normal', 'First', 'Act', 'note');
+  sink.event(object, 'Normal', 'Second', 'Act', 'note');
+  await sink.drain();
+  const asked = server.requests.filter(({ method }) => method === 'POST').map(({ body }) => (body as Event).reason);
+  expect(asked).toEqual(writes);
+  expect(
+    events()
+      .map(({ reason }) => reason)
+      .sort(),
+  ).toEqual(['First', 'Second']);
+  expect(log.at('warn')).toEqual([]);
+});
+
+test('what does not pass is given up', async () => {
+  server.fail({ method: 'POST', times: 12, status: 503 });
   sink.event(object, 'Normal', 'First', 'Act', 'note');
   sink.event(object, 'Normal', 'Second', 'Act', 'note');
   await sink.drain();

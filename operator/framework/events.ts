@@ -5,7 +5,7 @@ import { EVENTS } from '../../apis/core.ts';
 import type { KubernetesObject } from '../../apis/meta.ts';
 import { clip } from './conditions.ts';
 import { microTime } from './leader-election.ts';
-import { isNotFound, type Client, type EventRecorder, type Logger } from './types.ts';
+import { ApiError, isAlreadyExists, isNotFound, type Client, type EventRecorder, type Logger } from './types.ts';
 
 export interface EventSinkOptions {
   client: Pick<Client, 'create' | 'patch' | 'now'>;
@@ -29,6 +29,10 @@ const WRITE_BURST = 30;
 const WRITE_RATE = 10;
 /** Writes under way at a time. One after the other, an API server that takes seconds for each would tell of a wait minutes late. */
 const WRITERS = 4;
+/** How often one is written, and the first wait before it is again, twice as long each time, in milliseconds. client-go gives up after 12 times, too. */
+const TRIES = 12;
+const RETRY = 250;
+const MAX_RETRY = 10_000;
 /** The API server's limit, in bytes; 128 characters for reason, action and instance. */
 const MAX_NOTE = 1024;
 
@@ -167,21 +171,36 @@ export class EventSink implements EventRecorder {
     const now = performance.now();
     const left = Math.min(WRITE_BURST, this.#turns.left + ((now - this.#turns.at) / 1000) * WRITE_RATE) - 1;
     this.#turns = { left, at: now };
-    if (left >= 0) return;
-    // Ends early in a hurry.
-    await sleep((-left / WRITE_RATE) * 1000, undefined, { signal: this.#hurry.signal, ref: false }).catch(() => undefined);
+    if (left < 0) await this.#wait((-left / WRITE_RATE) * 1000);
+  }
+
+  /** Ends early in a hurry. */
+  async #wait(milliseconds: number): Promise<void> {
+    await sleep(milliseconds, undefined, { signal: this.#hurry.signal, ref: false }).catch(() => undefined);
   }
 
   async #write({ write }: Write): Promise<void> {
-    await this.#turn();
-    try {
-      await write();
-    } catch (error) {
-      // An Event lives an hour; its series may outlive it.
-      if (!isNotFound(error)) this.#options.log.warn('an event could not be written', { error });
+    for (let tries = 1; ; tries++) {
+      await this.#turn();
+      try {
+        await write();
+        return;
+      } catch (error) {
+        // An Event lives an hour; its series may outlive it. Its name is random: what exists is what the last try made.
+        if (isNotFound(error) || isAlreadyExists(error)) return;
+        if (tries === TRIES || !mayPass(error)) {
+          this.#options.log.warn('an event could not be written', { error, tries });
+          return;
+        }
+        await this.#wait(Math.min(MAX_RETRY, RETRY * 2 ** (tries - 1)));
+      }
     }
   }
 }
+
+/** No answer, such as on a connection that the server had closed, or one that speaks of the server's own trouble. */
+const mayPass = (error: unknown): boolean =>
+  error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500);
 
 function eventOf(
   object: KubernetesObject,
