@@ -26,7 +26,7 @@ let operator: Operator;
 let steady: Host;
 
 async function startOperator(): Promise<void> {
-  const args = ['-v', '2', '--concurrency=2', '--cleanup-deadline=6s', '--ssh-connect-timeout=3s'];
+  const args = ['-v', '2', '--concurrency=2', '--cleanup-deadline=15s', '--ssh-connect-timeout=3s'];
   operator = await environment().startOperator({ namespace: objects.namespace, args });
 }
 const machine = (name: string) => objects.ref('RemoteMachine', name);
@@ -145,10 +145,12 @@ sideBySide({
 
   'a host whose cleanup fails stays in quarantine with what it printed, is tried again, and is handed on once it is clean': async () => {
     const [host] = await place('dirty', 1, { cleanUpCommands: [...cleanUpCommands, 'echo this is why; test -e /root/cleanable'] });
-    await ask('untidy', 'dirty', [], {});
+    await ask('untidy', 'dirty');
     await reports.ready('untidy');
     await remove('untidy');
     const says = ['cleanUpCommands[1]: failed with exit code 1. Last output:\nthis is why'];
+    await reports.expect('untidy', { type: 'CleanedUp', reason: 'CleanupFailed', says, ready: 'Unknown' });
+    await environment().client.patch(machine('untidy'), { metadata: { annotations: { [`${PREFIX}/cleanup-deadline`]: '1s' } } });
     await environment().client.waitForGone(machine('untidy'));
     await ask('heir', 'dirty');
     await reports.expect('heir', waiting('1 quarantined'));
