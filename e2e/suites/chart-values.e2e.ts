@@ -159,13 +159,26 @@ test('what collects and shows the metrics', () => {
     spec: { ports: [{ port: 8444 }] },
   });
   const { interval, authorization, tlsConfig } = serviceMonitor;
-  expect(the('ServiceMonitor')).toMatchObject({ metadata: { labels }, spec: { endpoints: [{ interval, authorization, tlsConfig }] } });
+  expect(the('ServiceMonitor')).toMatchObject({ metadata: { labels }, spec: { endpoints: [{ interval, authorization }] } });
+  // And nothing of the defaults, which verify nothing.
+  const { endpoints } = the('ServiceMonitor').spec as { endpoints: [{ tlsConfig: object }] };
+  expect(endpoints[0].tlsConfig).toEqual(tlsConfig);
   expect(the('PrometheusRule').metadata.labels).toMatchObject(labels);
   expect(JSON.stringify(the('PrometheusRule'))).toContain(`"runbook_url":"${prometheusRule.runbooks}/`);
   const shown = the('ConfigMap');
   expect(shown.metadata).toMatchObject({ name: 'full-dashboard', labels: dashboard.labels, annotations });
+  expect(shown.metadata.labels).not.toHaveProperty('grafana_dashboard');
   const [text = ''] = Object.values(shown.data ?? {});
   expect(JSON.parse(text)).toEqual(JSON.parse(readFileSync(join(CHART, 'files/dashboard.json'), 'utf8')));
+});
+
+test('whoever installs it is told that everybody may read the metrics, if so', async () => {
+  const { controlPlane } = environment();
+  const notes = (...args: string[]) =>
+    helm.must('install', 'capr', CHART, '--dry-run=client', '--kubeconfig', controlPlane.kubeconfig, ...args);
+  const warning = 'Metrics are served without TLS and authentication to everyone';
+  expect(await notes('--set', 'diagnostics.insecure=true')).toContain(warning);
+  expect(await notes()).not.toContain(warning);
 });
 
 test('the API server takes everything of its own kinds, and would warn of nothing', async () => {
