@@ -3,9 +3,8 @@ import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Fields, VALUES } from '../../apis/generate/chart/values.ts';
-import { findPrograms } from '../env/binaries.ts';
 import type { Manifest } from '../env/client.ts';
-import { run } from '../env/command.ts';
+import { dryRun } from '../fixtures/dry-run.ts';
 import { CHART, Helm } from '../fixtures/helm.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
 
@@ -185,24 +184,11 @@ test('the API server takes everything of its own kinds, and would warn of nothin
   const { namespace, client, controlPlane } = environment();
   // A dry run leaves none for the Pod of the check.
   await client.create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { namespace, name: values.serviceAccount.name } });
-  const { kubectl } = await findPrograms(['kubectl'], () => undefined);
   const own = objects.filter(({ apiVersion }) => !apiVersion.startsWith('monitoring.coreos.com/'));
-  const dryRun = (all: object[]) => {
-    const args = [
-      '--kubeconfig',
-      controlPlane.kubeconfig,
-      'apply',
-      '--server-side',
-      '--force-conflicts',
-      '--dry-run=server',
-      '--validate=strict',
-    ];
-    return run(kubectl, [...args, '--filename', '-'], { input: all.map((object) => JSON.stringify(object)).join('\n---\n') });
-  };
-  const { exitCode, stderr, stdout } = await dryRun(own);
+  const { exitCode, stderr, stdout } = await dryRun(controlPlane, own);
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
   expect(stdout.trim().split('\n')).toHaveLength(own.length);
   const { spec } = the('NetworkPolicy') as { spec: object };
-  const wrong = await dryRun([{ ...the('NetworkPolicy'), spec: { ...spec, ingres: [] } }]);
+  const wrong = await dryRun(controlPlane, [{ ...the('NetworkPolicy'), spec: { ...spec, ingres: [] } }]);
   expect(wrong.stderr).toContain('.spec.ingres: field not declared');
 });
