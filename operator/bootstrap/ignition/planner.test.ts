@@ -74,6 +74,15 @@ describe('documents within documents', () => {
     expect(refusalOf(text)).toBe('ignition.config.merge[0]: storage.files[0].user (line 9): has both a number and a name');
   });
 
+  test.each([
+    [{ links: [{ path: '/a' }] }, 'storage.links[0].target (line 7): is missing'],
+    [{ raid: [{ name: 'a', level: 'raid1' }] }, 'storage.raid[0].devices (line 7): is missing'],
+  ])('as in Ignition each of them is complete by itself: %j', (storage, message) => {
+    const whole = { links: [{ path: '/a', target: '/b' }], raid: [{ name: 'a', level: 'raid0', devices: ['/dev/vdb'] }] };
+    const text = document({ storage: whole }, '3.4.0', { config: { merge: [inner({ storage }, '3.4.0')] } });
+    expect(refusalOf(text)).toContain(`ignition.config.merge[0]: ${message}`);
+  });
+
   test('a replacement leaves nothing of what held it', () => {
     const text = document({ storage: { files: [file('/a', 'x')] } }, '3.1.0', {
       config: { replace: inner({ storage: { files: [file('/b', 'y')] } }) },

@@ -173,4 +173,31 @@ esac`,
       );
     }
   });
+
+  (canLoop ? test : test.skip).each(['/srv/a.b', '/srv/a b\\c'])('%s: only its own device may be mounted there already', (path) => {
+    using own = new Loop();
+    using other = new Loop();
+    const text = storage({ filesystems: [{ device: own.device, format: 'ext4', path }] });
+    const scripts = [scriptOf(text, 'checks'), scriptOf(text, `${path} mount`)];
+    const after = (before: string, place = path) => {
+      using host = new Sandbox();
+      host.write('/tmp/point', place);
+      const made = `point=$(cat /tmp/point)\nmkdir -p "$point" /mnt/sub\n${before}\n`;
+      const count = 'grep -c " /srv" /proc/self/mounts || :\n';
+      // In the same namespaces; a check that fails ends what follows.
+      const body = scripts.map((script) => `(\n${script})\n`).join('');
+      return host.run(`set -e\n${made}${body}${count}`, shell);
+    };
+    expect(after(':')).toEqual({ code: 0, output: '1\n' });
+    expect(after(`mount ${own.device} "$point"`)).toEqual({ code: 0, output: `${path} is mounted already\n1\n` });
+    expect(after(`mount ${other.device} "$point"`, path.replace('.', 'x').replace(' ', '-'))).toEqual({ code: 0, output: '2\n' });
+    const refused = (source: string) => ({
+      code: 1,
+      output: `${source} is mounted at ${path} on this host, where the document mounts ${own.device}; nothing else may be mounted there\n`,
+    });
+    expect(after(`mount ${other.device} "$point"`)).toEqual(refused(other.device));
+    expect(after(`mount ${own.device} /mnt && mkdir -p /mnt/sub && mount --bind /mnt/sub "$point"`)).toEqual(
+      refused(`${own.device}, its /sub,`),
+    );
+  });
 });

@@ -76,13 +76,44 @@ const ONLY_EMPTY = `if [ -n "$type" ]; then
   exit 1
 fi`;
 
-export function mountScript({ device: name, path = '', format = '', mountOptions = [] }: Filesystem): string {
+export const MOUNTED = `mounted() { # DEVICE PATH: whether it is mounted there; ends the script where something else is
+  device=$(readlink -f "$1" || :)
+  number=$(cat "/sys/class/block/\${device##*/}/dev" 2>/dev/null || :)
+  at=$(readlink -f "$2" || :)
+  # As the kernel writes it.
+  at=$(printf '%s' "$at" | sed 's/\\\\/\\\\134/g; s/ /\\\\040/g; s/\t/\\\\011/g')
+  source=''
+  while read -r _ _ its_number root point rest; do
+    [ "$point" = "$at" ] || continue
+    rest=\${rest#* - }
+    type=\${rest%% *}
+    source=\${rest#* }
+    source=\${source%% *}
+    same=no
+    # One of btrfs has a number of its own, and may be mounted by a volume of it.
+    if [ "$its_number" = "$number" ] || [ "$(readlink -f "$source")" = "$device" ]; then same=yes; fi
+    if [ "$root" != / ] && [ "$type" != btrfs ]; then same=no source="$source, its $root,"; fi
+  done </proc/self/mountinfo
+  [ -n "$source" ] || return 1
+  [ "$same" = yes ] && return 0
+  echo "$source is mounted at $2 on this host, where the document mounts $1; nothing else may be mounted there" >&2
+  exit 1
+}`;
+
+const words = ({ device: name, path = '' }: Filesystem): string => `${quote(name)} ${quote(path)}`;
+
+/** Before anything is changed. What the document mounts lies on top of nothing that another one has put there. */
+export const checkMount = (one: Filesystem): string => `mounted ${words(one)} || :`;
+
+export function mountScript(one: Filesystem): string {
+  const { device: name, path = '', format = '', mountOptions = [] } = one;
   const options = mountOptions.length === 0 ? '' : `-o ${quote(mountOptions.join(','))} `;
   return `set -eu
 umask 022
 path=${quote(path)}
-if grep -q " $path " /proc/self/mounts; then
-  echo "something is mounted at $path already"
+${MOUNTED}
+if mounted ${words(one)}; then
+  echo "$path is mounted already"
   exit 0
 fi
 mkdir -p "$path"

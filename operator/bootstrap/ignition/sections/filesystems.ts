@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { scriptStep } from '../../cloud-config/module.ts';
 import { flag, line, lines, path } from '../values.ts';
-import { fileSystemScript, MAKERS, mountScript } from './filesystem_scripts.ts';
+import { checkMount, fileSystemScript, MAKERS, MOUNTED, mountScript } from './filesystem_scripts.ts';
 import type { Section } from './section.ts';
 
 const FORMATS = ['', 'ext4', 'btrfs', 'xfs', 'swap', 'vfat', 'none'] as const;
@@ -49,9 +49,7 @@ export const fileSystems: Section = {
         ? []
         : [scriptStep(name(one, one.device), fileSystemScript({ ...one, format: one.format }))],
     );
-    const mounted = list
-      .filter(({ path: point = '', format: kind = '' }) => point !== '' && !['', 'swap', 'none'].includes(kind))
-      .toSorted((a, b) => (a.path ?? '').split('/').length - (b.path ?? '').split('/').length);
+    const mounted = mountedOf(list);
     for (const one of mounted) {
       const unit = unitOf(one.path ?? '');
       if (systemd?.units?.some((given) => given.name === unit && given.enabled === true) === true) continue;
@@ -59,8 +57,17 @@ export const fileSystems: Section = {
     }
     return [...made, ...mounted.map((one) => scriptStep(`${name(one, one.path ?? '')} mount`, mountScript(one)))];
   },
-  checks: ({ storage = {} }) =>
-    [...new Set((storage.filesystems ?? []).flatMap(({ format: kind = '' }) => MAKERS[kind] ?? []))].map(
-      (tool) => `needs ${tool} 'install the package that has it'`,
-    ),
+  checks({ storage: { filesystems: list = [] } = {} }) {
+    const tools = [...new Set(list.flatMap(({ format: kind = '' }) => MAKERS[kind] ?? []))];
+    const mounts = mountedOf(list).map(checkMount);
+    return [
+      ...tools.map((tool) => `needs ${tool} 'install the package that has it'`),
+      ...(mounts.length === 0 ? [] : [MOUNTED, ...mounts]),
+    ];
+  },
 };
+
+const mountedOf = (list: Filesystem[]): Filesystem[] =>
+  list
+    .filter(({ path: point = '', format: kind = '' }) => point !== '' && !['', 'swap', 'none'].includes(kind))
+    .toSorted((a, b) => (a.path ?? '').split('/').length - (b.path ?? '').split('/').length);

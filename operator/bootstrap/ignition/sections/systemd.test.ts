@@ -46,12 +46,31 @@ test.each([
 ])('%j is refused', (unit, message) => expect(refusalOf(units(unit))).toContain(message));
 
 (canSandbox ? describe : describe.skip).each(SHELLS)('on a host, under %s', (shell) => {
-  /** Its systemctl answers as the unit's name says. */
-  function hostWithSystemd(): Sandbox {
+  /** Its systemctl answers as the unit's name says; a boot starts what the files of /graph lead to. */
+  function hostWithSystemd(
+    graph: Record<string, string> = { 'default.target': 'Wants=a.service b.service bad.service a\\x2db.mount' },
+  ): Sandbox {
     const host = new Sandbox();
+    for (const [name, lines] of Object.entries(graph)) {
+      const properties = lines.includes('Id=') ? lines : `Id=${name}\n${lines}`;
+      host.write(`/graph/${name}`, properties.includes('LoadState=') ? properties : `${properties}\nLoadState=loaded`);
+    }
     mkdirSync(join(host.root, 'run/systemd/system'), { recursive: true });
     const body = `case "$*" in
+list-units*) echo 'dev-vdb.device loaded active plugged QEMU_HARDDISK' ;;
+*=Id,*)
+  asked=$(echo "\${2#*=}" | tr , '|')
+  shift 3
+  for unit; do
+    { cat "/graph/$unit" 2>/dev/null || printf 'Id=%s\\nLoadState=loaded\\n' "$unit"; } | grep -E "^($asked)="
+    echo
+  done
+  ;;
+*'=Id '*alias*) echo a.service ;;
+*'=Id '*) shift 4 && printf '%s\\n' "$1" ;;
+'cat '*also.service*) printf '[Install]\\nAlso=along.service %%i.socket\\nAlso= a.socket\\n' ;;
 *LoadState*missing*) echo not-found ;;
+*LoadState*masked*) echo masked ;;
 *LoadState*) echo loaded ;;
 *ActiveState*done*) printf 'ActiveState=active\\nSubState=exited\\n' ;;
 *ActiveState*) printf 'ActiveState=inactive\\nSubState=dead\\n' ;;
@@ -117,6 +136,57 @@ esac`;
       output: 'this host has no missing.service: it is not started\n',
     });
     expect(calls(host, /^systemctl (?:re)?start/).sort()).toEqual(['systemctl restart a.service', 'systemctl start b.service']);
+  });
+
+  /** Of the units of a document, those that are started, and what is said of the others. */
+  function startedOf(graph: Record<string, string>, ...names: string[]): [started: string[], said: string] {
+    using host = hostWithSystemd(graph);
+    const { output } = host.run(scriptOf(units(...names.map((name) => ({ name, enabled: true }))), `systemd.units ${names[0]}`), shell);
+    return [
+      calls(host, /^systemctl start/)
+        .join(' ')
+        .split(' ')
+        .slice(2),
+      output,
+    ];
+  }
+
+  test('only what a boot starts is started: by its target or by a device, in however many steps', () => {
+    const graph = {
+      'default.target': 'Wants=\nRequires=-.mount b.service\nId=graphical.target',
+      'b.service': 'BindsTo=c\\x2dd.service\nConflicts=shutdown.target\nPropagatesStopTo=k.service\nConsistsOf=e.service',
+      'c\\x2dd.service': 'Upholds=f@1.service graphical.target',
+      'dev-vdb.device': 'Wants=g.service',
+      'f@1.service': 'Wants=m.service',
+      'm.service': 'LoadState=masked\nWants=h.service',
+      'shutdown.target': 'Wants=i.service',
+    };
+    expect(startedOf(graph, 'b.service', 'c\\x2dd.service', 'f@1.service', 'g.service')).toEqual([
+      ['b.service', 'c\\x2dd.service', 'f@1.service', 'g.service'],
+      '',
+    ]);
+    expect(startedOf(graph, 'e.service', 'f@2.service', 'h.service', 'i.service')).toEqual([
+      [],
+      ['e.service', 'f@2.service', 'h.service', 'i.service']
+        .map((name) => `no boot starts ${name}: it is enabled, and not started now\n`)
+        .join(''),
+    ]);
+  });
+
+  test('a unit by another name, and those that are enabled along with it', () => {
+    const graph = { 'default.target': 'Wants=a.service also.service along.service' };
+    expect(startedOf(graph, 'alias.service')).toEqual([['alias.service'], '']);
+    expect(startedOf(graph, 'also.service')).toEqual([
+      ['also.service', 'along.service'],
+      'no boot starts a.socket: it is enabled, and not started now\n',
+    ]);
+  });
+
+  test('what runs is told of its new files, and what the host has masked is left alone', () => {
+    using host = hostWithSystemd({});
+    const text = units({ name: 'a.service', enabled: true, contents: SERVICE }, { name: 'masked.service', enabled: true });
+    expect(host.run(scriptOf(text, 'systemd.units a.service'), shell)).toMatchObject({ code: 0 });
+    expect(calls(host, /^systemctl (?:re|try-re)?start/)).toEqual(['systemctl try-restart a.service']);
   });
 
   test('one that fails is named, with its last words', () => {

@@ -39,9 +39,10 @@ export function applyScript({ enabled, disabled, stopped, changed }: Changes): s
     'if [ ! -d /run/systemd/system ]; then exit 0; fi',
     'systemctl daemon-reload',
     ...each(enabled, [
-      'if [ "$(systemctl show --property=LoadState --value "$unit")" != not-found ]; then',
-      '  systemctl preset --preset-mode=enable-only "$unit"',
-      'fi',
+      'case $(systemctl show --property=LoadState --value "$unit") in',
+      'not-found | masked) ;;',
+      '*) systemctl preset --preset-mode=enable-only "$unit" ;;',
+      'esac',
     ]),
     ...each(stopped, ['systemctl stop "$unit" || [ "$(systemctl show --property=LoadState --value "$unit")" = not-found ]']),
     ...each(changed, ['systemctl try-restart "$unit"']),
@@ -50,18 +51,32 @@ export function applyScript({ enabled, disabled, stopped, changed }: Changes): s
 }
 
 /**
- * Starts all of them, in the order of the document, and ends once they have started, or one of them has
- * failed. A unit that the host does not have is passed over, as a boot does it.
+ * Starts those that a boot would start, together, and ends once they have started, or one of them has failed. What the host does not
+ * have is passed over, and so is what no boot starts: it may be there for a shutdown, or for a timer.
  */
 export function startScript(enabled: string[], fresh: string[]): string {
   return script([
-    'set -eu',
+    'set -euf',
     `known='' anew='' units=${quote(enabled.join(' '))} fresh=${quote(` ${fresh.join(' ')} `)}`,
+    BOOT,
+    'boot=$(boot)',
+    '# What is enabled along with them.',
+    '# shellcheck disable=SC2086 # words',
+    `units="$units $(systemctl cat -- $units 2>/dev/null | sed -n 's/^Also= *//p' | tr -s ' ' '\\n' | sed '/%/d')"`,
     'for unit in $units; do',
-    '  case $(systemctl show --property=LoadState --value "$unit") in',
+    '  case $(systemctl show --property=LoadState --value -- "$unit") in',
     '  not-found) echo "this host has no $unit: it is not started" && continue ;;',
+    '  masked) echo "$unit is masked on this host: it is not started" && continue ;;',
     '  esac',
     '  systemctl reset-failed "$unit" 2>/dev/null || :',
+    '  case $boot in',
+    '  *" $(systemctl show --property=Id --value -- "$unit") "*) ;;',
+    '  *)',
+    '    echo "no boot starts $unit: it is enabled, and not started now"',
+    '    case $fresh in *" $unit "*) systemctl try-restart "$unit" ;; esac',
+    '    continue',
+    '    ;;',
+    '  esac',
     '  case $fresh in',
     '  *" $unit "*) anew="$anew $unit" ;;',
     '  *) known="$known $unit" ;;',
@@ -92,6 +107,39 @@ export function sentinelScript(enabled: string[], sentinel: string): string {
     'done',
   ]);
 }
+
+/**
+ * The names are those that systemd itself has. What merely stops with a unit (PartOf), or has to run before it (Requisite), is not
+ * started by it, which rules out `systemctl list-dependencies`; and what a masked unit would want is not wanted.
+ */
+const BOOT = `boot() { # all that a boot starts: what its target and the devices that are there pull in, and what is pulled in by that
+  found=' '
+  next="default.target $(systemctl list-units --type=device --state=active --plain --no-legend | sed 's/ .*//' | tr '\\n' ' ')"
+  while [ -n "$next" ]; do
+    # shellcheck disable=SC2086 # words
+    pulled=$({ systemctl show --property=Id,LoadState,Requires,BindsTo,Wants,Upholds -- $next && echo; } | {
+      state='' words=''
+      while IFS='=' read -r key value; do
+        case $key in
+        LoadState) state=$value ;;
+        '')
+          [ "$state" != loaded ] || printf '%s\\n' "$words"
+          words=''
+          ;;
+        *) words="$words $value" ;;
+        esac
+      done
+    })
+    next=''
+    for unit in $pulled; do
+      case $found in
+      *" $unit "*) ;;
+      *) found="$found$unit " next="$next $unit" ;;
+      esac
+    done
+  done
+  printf '%s\\n' "$found"
+}`;
 
 const FAILED = `failed() { # says which one has failed, with its last words
   for unit in $known $anew; do
