@@ -96,7 +96,7 @@ export const MOUNTED = `mounted() { # DEVICE PATH: whether it is mounted there; 
   done </proc/self/mountinfo
   [ -n "$source" ] || return 1
   [ "$same" = yes ] && return 0
-  echo "$source is mounted at $2 on this host, where the document mounts $1; nothing else may be mounted there" >&2
+  printf '%s\\n' "$source is mounted at $2 on this host, where the document mounts $1; nothing else may be mounted there" >&2
   exit 1
 }`;
 
@@ -113,7 +113,7 @@ umask 022
 path=${quote(path)}
 ${MOUNTED}
 if mounted ${words(one)}; then
-  echo "$path is mounted already"
+  printf '%s\\n' "$path is mounted already"
   exit 0
 fi
 mkdir -p "$path"
