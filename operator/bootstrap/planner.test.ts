@@ -114,6 +114,7 @@ describe('documents of bootstrap providers', () => {
     expect(scripts(planned.steps)).toEqual(['echo custom']);
     expect(planned.expectsSentinel).toBe(false);
     expect(planned.findings).toEqual([
+      { reason: 'SecondHeader', path: '', line: 10, message: expect.any(String) as string },
       { reason: 'DuplicateKey', path: 'runcmd', line: 11, message: expect.stringContaining('(lines 7, 11)') as string },
     ]);
   });

@@ -153,7 +153,7 @@ step_compose() {
     shell)
       group=${group:-$1}
       cat "$DATA/$1" >>"$DATA/$group.group"
-      if [ "$script" = no ] || stands_alone "$DATA/$group.group"; then settle; fi
+      if stands_alone "$DATA/$group.group"; then settle; fi
       ;;
     tolerated) settle && printf '%s || :\n' "$(call "$1")" ;;
     *) settle && printf '%s || exit $?\n' "$(call "$1")" ;;
@@ -163,8 +163,10 @@ step_compose() {
 call() { printf "/bin/sh '%s' step '%s' '%s' %s" "$DATA/program" "$run" "$job" "$1"; }
 
 stands_alone() { # FILE: a construct of one script may go over several commands
-  case $(cat "$1") in *\\) return 1 ;; esac
-  /bin/sh -n "$1" 2>/dev/null
+  /bin/sh -n "$1" 2>/dev/null || return
+  # An open here-document or a backslash at the end is no error, but takes in what would be one at the beginning of a line.
+  { cat "$1" && printf ';\n'; } >"$DATA/probe" || return
+  ! /bin/sh -n "$DATA/probe" 2>/dev/null
 }
 
 settle() {

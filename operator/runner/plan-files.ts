@@ -84,7 +84,7 @@ function written(step: Step, together: boolean): Written {
     return { kind: 'file', name: step.name, args, content: step.content };
   }
   if (step.kind === 'power') return power(step);
-  if (step.interpreter === undefined) return { kind: 'shell', name: step.name, args: [], content: script(step.script) };
+  if (step.interpreter === undefined) return { kind: 'shell', name: step.name, args: [], content: entry(step.script) };
   return { kind: 'script', name: step.name, args: step.interpreter, content: Buffer.from(step.script) };
 }
 
@@ -97,6 +97,11 @@ function power({ name, mode, delay, message = '', condition }: PowerStep): Writt
 function fileArguments({ mode, owner = ROOT, append, path, keep }: FileStep): string[] {
   const unlessKept = (word: string, kept: boolean | undefined) => (kept === true ? `-${word}` : word);
   return [unlessKept(mode.toString(8).padStart(4, '0'), keep?.mode), unlessKept(owner, keep?.owner), yesNo(append), path];
+}
+
+/** With a line break in any case, as cloud-init writes entries into its script: a here-document may go over several. */
+function entry(text: string): Uint8Array {
+  return Buffer.from(`${text}\n`);
 }
 
 function script(text: string): Uint8Array {

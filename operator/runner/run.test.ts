@@ -50,6 +50,54 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
     if (ending.command === undefined) expect(done.state).not.toHaveProperty('command');
   });
 
+  test('what is open at the end of a command goes on in the next, as in one script', async () => {
+    await using host = new LocalHost(userland());
+    const groups = [
+      ['cat <<EOF', 'echo executed', 'EOF'],
+      ['cat <<-EOF', '\techo executed', '\tEOF'],
+      ["cat <<'E F'", 'echo $executed', 'E F'],
+      ['cat <<\\EOF', 'echo $executed', 'EOF'],
+      ["cat <<''", 'echo executed', ''],
+      ['cat <<EOF', '', 'EOF'],
+      ["cat <<';'", 'echo executed', ';'],
+      ['cat <<A\na\nA\ncat <<B', 'echo executed', 'B'],
+      ['cat <<EOF\n', 'a\n', 'EOF\n'],
+      ['cat <<A; cat <<B', 'B', 'echo executed', 'A', 'b', 'B'],
+      ['cat <<EOF |', 'x', 'EOF', 'sed s/x/y/'],
+      ['(cat <<EOF)', 'echo executed', 'EOF'],
+      ['x=$(cat <<EOF', 'echo executed)', 'EOF', ')'],
+      ['echo "$x $(cat <<EOF', 'it"s', 'EOF', ')"'],
+      ['x=`cat <<EOF', 'executed', 'EOF', '`'],
+      ['f() {', 'cat <<EOF', 'echo executed', 'EOF', '}'],
+      ['f; cat <<EOF # c', 'ends in a backslash \\', 'EOF', 'EOF'],
+      ['echo a \\', 'b'],
+      ['X=1 \\', 'sh -c \'echo "$X"\''],
+      ['ec\\', 'ho c'],
+      ['echo d # \\'],
+      ['echo e\\\\'],
+      ['echo f \\\n'],
+      ['echo g; \\'],
+      ['# cat <<EOF'],
+      ['echo h # ('],
+      ['echo $((1<<2)) "<<EOF"'],
+      ['if true; then', 'echo i', 'fi'],
+      ['for x in 1 2; do', 'echo "$x', '"', 'done'],
+      ['case x in', 'x) echo j ;;', 'esac'],
+      ['echo ${none:-', 'k}'],
+      ['true &&', 'echo l |', 'cat'],
+      ['exec 2>/dev/null'], // bash has a warning
+      ['cat <<EOF', 'never closed', 'echo executed'],
+    ];
+    const fragments = groups.flat();
+    const whole = execFileSync('/bin/sh', ['-c', fragments.map((fragment) => `${fragment}\n`).join('')], { encoding: 'utf8' });
+    const { state, output, commands: names } = await host.bootstrap(planOf(...fragments));
+    expect(output).toBe(whole);
+    expect(state).toMatchObject({ exitCode: 0 });
+    let index = 0;
+    expect(names).toEqual(groups.map((group) => `runcmd[${(index += group.length) - group.length}]`));
+    expect(output).not.toMatch(/^executed/m);
+  });
+
   test('a syntax error ends the run at its command', async () => {
     await using host = new LocalHost(userland());
     const { state, output } = await host.bootstrap(planOf('echo a', 'if then', 'echo b'));

@@ -46,6 +46,15 @@ test.each<[string, unknown]>([
 test.each([
   [new Float(1), '1.0'],
   [new Float(1.3), '1.3'],
+  [new Float(-0), '-0.0'],
+  [new Float(0), '0.0'],
+  [new Float(0.0001), '0.0001'],
+  [new Float(0.00001), '1e-05'],
+  [new Float(-0.0000123), '-1.23e-05'],
+  [new Float(1e-300), '1e-300'],
+  [new Float(1234567890123456), '1234567890123456.0'],
+  [new Float(1e16), '1e+16'],
+  [new Float(1.5e20), '1.5e+20'],
   [new Float(-Infinity), '-inf'],
   [new Float(NaN), 'nan'],
 ])('%p as Python writes it', (number, written) => expect(String(number)).toBe(written));
@@ -71,6 +80,20 @@ test('duplicate keys: the last counts, at every depth, and is told', () => {
     ['a.b', 3],
     ['a', 4],
   ]);
+});
+
+test('a second header is told, but for one in a text', () => {
+  const lines = (text: string) => parseYaml(text).findings.map(({ reason, line }) => `${reason} ${line}`);
+  expect(lines('#cloud-config\nruncmd: [a]\n#cloud-config\nbootcmd: [b]\n')).toEqual(['SecondHeader 3']);
+  expect(lines('\n#cloud-config\n\n#cloud-config-archive\n#cloud-config\na: |\n  text\n#cloud-config\n')).toEqual([
+    'SecondHeader 4',
+    'SecondHeader 5',
+    'SecondHeader 8',
+  ]);
+  expect(lines('#cloud-config\na: |\n  #cloud-config\n')).toEqual([]);
+  expect(lines('#cloud-config\n{b: "x\n#cloud-config\n"}\n')).toEqual([]);
+  expect(lines('#cloud-config\n# of #cloud-config\n#cloud-configured\na: b #cloud-config\n')).toEqual([]);
+  expect(lines('#cloud-config\n#cloud-config\n')).toEqual(['SecondHeader 2']);
 });
 
 test.each([

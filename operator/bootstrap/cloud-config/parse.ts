@@ -1,5 +1,6 @@
 import {
   type Alias,
+  type Document,
   isAlias,
   isMap,
   isScalar,
@@ -8,6 +9,7 @@ import {
   type Node,
   parseDocument,
   type Scalar,
+  visit,
   type YAMLMap,
   type YAMLSeq,
 } from 'yaml';
@@ -26,7 +28,7 @@ const CORE = 'tag:yaml.org,2002:';
 export interface YamlDocument {
   /** undefined: the document is empty. */
   root: Located | undefined;
-  /** DuplicateKey. */
+  /** DuplicateKey, SecondHeader. */
   findings: Finding[];
 }
 
@@ -55,8 +57,31 @@ export function parseYaml(text: string, part = ''): YamlDocument {
   }
   const converter = new Converter(lineAt, part);
   const root = document.contents === null ? { value: null, line: 1, part } : converter.convert(document.contents, []);
-  return { root: root.value === null ? undefined : root, findings: converter.findings };
+  const findings = [...secondHeaders(text, document).map((offset) => secondHeader(lineAt(offset), part)), ...converter.findings];
+  return { root: root.value === null ? undefined : root, findings };
 }
+
+/** Places of headers after the first one, but for those that are in a text. */
+function secondHeaders(text: string, document: Document): number[] {
+  const [, ...further] = [...text.matchAll(/^#cloud-config\b/gm)].map(({ index }) => index);
+  if (further.length === 0) return [];
+  const ranges: [start: number, end: number][] = [];
+  visit(document, {
+    Scalar: (_, { range }) => {
+      if (range) ranges.push([range[0], range[1]]);
+    },
+  });
+  return further.filter((offset) => !ranges.some(([start, end]) => start < offset && offset < end));
+}
+
+const secondHeader = (line: number, part: string): Finding => ({
+  reason: 'SecondHeader',
+  path: '',
+  line,
+  ...(part !== '' && { part }),
+  message:
+    'another #cloud-config begins here, which is a comment as for cloud-init: all of it is one document, in which the last of two equal keys counts',
+});
 
 class Converter {
   readonly findings: Finding[] = [];

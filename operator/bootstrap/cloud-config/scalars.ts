@@ -26,7 +26,11 @@ export class Float {
   toString(): string {
     if (Number.isNaN(this.value)) return 'nan';
     if (!Number.isFinite(this.value)) return this.value > 0 ? 'inf' : '-inf';
-    return Number.isInteger(this.value) && Math.abs(this.value) < 1e16 ? this.value.toFixed(1) : String(this.value);
+    const [digits = '', power = ''] = this.value.toExponential().split('e');
+    const exponent = Number(power);
+    if (exponent < -4 || exponent >= 16) return `${digits}e${power.charAt(0)}${power.slice(1).padStart(2, '0')}`;
+    if (Object.is(this.value, -0)) return '-0.0';
+    return Number.isInteger(this.value) ? this.value.toFixed(1) : String(this.value);
   }
 }
 

@@ -35,8 +35,8 @@ export const command = z
   })
   .transform((value) => {
     if (value === null) return undefined;
-    const fragment = Array.isArray(value) ? commandLine(value) : value;
-    return fragment.trim() === '' ? undefined : fragment;
+    // An empty one counts in a here-document over several entries.
+    return Array.isArray(value) ? commandLine(value) : value;
   });
 
 /** A command and its arguments as a line of the shell. The first word is always in quotes, so that `if` and `A=b` are names of programs, as they are for cloud-init. */

@@ -195,6 +195,13 @@ test.each([
     mime({ body: 'x', headers: ['Content-Transfer-Encoding: x-uuencode'] }),
     /^BootstrapDataInvalid .*Transfer-Encoding/,
   ],
+  ...['text/x-shellscript', 'text/x-shellscript-per-boot', 'text/cloud-boothook'].map((type): [string, string, RegExp] => [
+    `${type} without an interpreter`,
+    mime({ type, body: 'echo hi\n' }),
+    /^BootstrapFormatUnsupported part-001: it is a script that does not begin with #!/,
+  ]),
+  ['a boothook without an interpreter', '#cloud-boothook\necho hi\n', /^BootstrapFormatUnsupported it is a script that does not begin/],
+  ['a template of one', '## template: jinja\n#cloud-boothook\necho hi\n', /^BootstrapFormatUnsupported it is a script/],
   ['an archive that is no list', '#cloud-config-archive\na: 1', /^BootstrapDataInvalid the #cloud-config-archive document is no list/],
   ['an entry without text', '#cloud-config-archive\n- 5', /^BootstrapDataInvalid .*neither a text nor a map: part-001/],
 ])('refused: %s', (_, text, message) => expect(refusal(text)).toMatch(message));

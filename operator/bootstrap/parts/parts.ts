@@ -4,6 +4,7 @@ import { type Budget, decode, formatUnsupported } from '../format.ts';
 import { BootstrapDataError, type Finding, type InstanceData } from '../plan.ts';
 import { renderTemplate } from '../template/template.ts';
 import { isMIME, leavesOf } from './mime.ts';
+import { requireInterpreter } from './scripts.ts';
 import { type Kind, supported, type Type, typeByBeginning, typeOf } from './types.ts';
 
 /** One document of the bootstrap data, rendered if it is a template. */
@@ -78,7 +79,9 @@ function documents(source: Source, instance: InstanceData): Part[] {
   if (source.type === undefined) throw formatUnsupported('it has a type that cloud-init does not know, and would be passed over by it');
   const type = supported(source.type);
   if (type === 'archive') return archived(source).flatMap((entry) => naming(entry.name, () => documents(entry, instance)));
-  return [type === 'template' ? rendered(source, instance) : { ...source, kind: type, findings: [] }];
+  const part = type === 'template' ? rendered(source, instance) : { ...source, kind: type, findings: [] };
+  requireInterpreter(part);
+  return [part];
 }
 
 /** What the template is shows when it is rendered, as in cloud-init. */

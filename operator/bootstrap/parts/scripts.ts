@@ -1,4 +1,5 @@
 /** What cloud-init executes of parts: boothooks before anything else, scripts from their folders beside runcmd. */
+import { formatUnsupported } from '../format.ts';
 import type { CommandStep, Finding, InstanceData, Step } from '../plan.ts';
 import type { Part } from './parts.ts';
 
@@ -6,8 +7,17 @@ export const planScript = (part: Part): CommandStep => ({ ...command(part, 'scri
 
 /** Run as soon as they are read, with the variable INSTANCE_ID. */
 export function planBoothook(part: Part, { instanceID }: InstanceData): CommandStep {
-  const text = part.text.trimStart().replace(/^#cloud-boothook/i, '');
-  return { ...command({ ...part, text }, 'boothook'), interpreter: ['env', `INSTANCE_ID=${instanceID}`] };
+  return { ...command({ ...part, text: withoutHeader(part.text) }, 'boothook'), interpreter: ['env', `INSTANCE_ID=${instanceID}`] };
+}
+
+const withoutHeader = (text: string): string => text.trimStart().replace(/^#cloud-boothook/i, '');
+
+/** @throws BootstrapDataError for a script that the kernel would refuse to execute, as it does for cloud-init */
+export function requireInterpreter({ kind, text }: Pick<Part, 'kind' | 'text'>): void {
+  if (kind === 'cloud-config' || withoutHeader(text).trimStart().startsWith('#!')) return;
+  throw formatUnsupported(
+    'it is a script that does not begin with #! and its interpreter, such as #!/bin/sh; cloud-init cannot execute it',
+  );
 }
 
 function command({ name, text }: Part, kind: string): CommandStep {

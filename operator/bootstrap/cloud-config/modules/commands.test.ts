@@ -10,8 +10,9 @@ test.each([
   ['- [echo, a b, "it\'s"]', ["'echo' 'a b' 'it'\\''s'"]],
   ['- [if, A=b]', ["'if' A=b"]],
   ['- [x, 1, 1.0, 1.30, yes, null, 0644]', ["'x' 1 1.0 1.3 True None 420"]],
+  ['- [x, 0.00001, 1.0e+20, 1.5e+3, 12345678901234567890]', ["'x' 1e-05 1e+20 1500.0 12345678901234567890"]],
   ['- # nothing\n- ls', ['ls']],
-  ['- ""\n- []\n- ls', ['ls']],
+  ['- ""\n- []\n- ls', ['', '', 'ls']],
   ['  []', []],
 ])('%j', (entries, expected) => expect(scripts(entries)).toEqual(expected));
 

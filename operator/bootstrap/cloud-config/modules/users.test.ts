@@ -67,7 +67,10 @@ users:
     ['passwd: $6$a$b, lock_passwd: false', /^\$6\$a\$b$/],
     ['plain_text_passwd: "pa:ss w\'ord", lock_passwd: false', /^\$(6|y)\$/],
     ['lock_passwd: false', /^!$/],
-    ['passwd: "", lock_passwd: false', /^$/],
+    ['passwd: "", lock_passwd: false', /^!$/],
+    ['hashed_passwd: "", lock_passwd: false', /^!$/],
+    ['plain_text_passwd: "", lock_passwd: false', /^!$/],
+    ['hashed_passwd: $6$a$b, lock_passwd: "yes"', /^!\$6\$a\$b$/],
     ['gecos: x', /^!/],
   ])('password of a new user: %s', (fields, expected) => {
     using host = new Sandbox();
@@ -80,6 +83,8 @@ users:
     ['$6$old$hash', 'passwd: $6$new$x, lock_passwd: false', '$6$old$hash'],
     ['!$6$old$hash', 'lock_passwd: false', '$6$old$hash'],
     ['!', 'lock_passwd: false', '!'],
+    ['!', 'hashed_passwd: "", lock_passwd: false', '!'],
+    ['!$6$old$hash', 'plain_text_passwd: "", lock_passwd: false', '$6$old$hash'],
     ['$6$old$hash', 'gecos: x', '!$6$old$hash'],
     ['$6$old$hash', 'hashed_passwd: $6$new$x, lock_passwd: false', '$6$new$x'],
   ])('password %s of an existing user, with %s', (before, fields, after) => {
@@ -168,6 +173,22 @@ test('users by name, in lists and with hyphens; the default user is told and lef
   expect(findings).toEqual(['DefaultUserIgnored users[0]']);
 });
 
+test('an account that an empty password would open is told', () => {
+  const findings = (fields: string) => planOf(`users: [{name: bob, ${fields}}]`).findings;
+  for (const key of ['passwd', 'hashed_passwd', 'plain_text_passwd']) {
+    expect(findings(`${key}: '', lock_passwd: false`)).toEqual(['EmptyPassword users[0]']);
+    expect(findings(`${key}: ''`)).toEqual([]);
+    expect(findings(`${key}: $6$a$b, lock_passwd: false`)).toEqual([]);
+  }
+  expect(findings("passwd: '', hashed_passwd: $6$a$b, lock_passwd: false")).toEqual([]);
+});
+
+test('what is true and false is what Python takes for it', () => {
+  const useradd = (value: string) => /useradd( .*)? --system/.test(commandsOf(`users: [{name: a, system: ${value}}]`)[0]?.script ?? '');
+  for (const value of ['true', 'yes', '1', '2', "'true'", "'1'"]) expect([value, useradd(value)]).toEqual([value, true]);
+  for (const value of ['false', 'off', '0', 'null', "''"]) expect([value, useradd(value)]).toEqual([value, false]);
+});
+
 test('entries of one name are one user: the first says what both say', () => {
   const { steps, findings } = planOf(`users:
 - {name: bob, gecos: First, sudo: [], ssh_authorized_keys: ['${KEY}']}
@@ -199,6 +220,12 @@ test.each([
   ['users: {a: true}', 'users (line 1): expected a list'],
   ['users: [{name: a, groups: {b: c}}]', 'users[0].groups (line 1): expected the names of groups'],
   ['users: [{name: a, plain_text_passwd: 12345}]', 'users[0].plain_text_passwd (line 1): expected a text, received number; quote it'],
+  ...['system', 'no_create_home', 'no_user_group', 'no_log_init', 'create_groups', 'lock_passwd'].flatMap((key) =>
+    ["'false'", "'no'", "'0'", 'x', '[]'].map((value): [string, string] => [
+      `users: [{name: a, ${key}: ${value}}]`,
+      `users[0].${key} (line 1): expected true or false without quotes`,
+    ]),
+  ),
   ['groups: [1]', 'groups (line 1): expected group names'],
   ['groups: [a;b]', 'groups (line 1): '],
 ])('%s is refused', (yaml, message) => expect(refusalOf(yaml)).toContain(message));

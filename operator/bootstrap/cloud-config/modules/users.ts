@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import type { Step } from '../../plan.ts';
 import { type Context, defineModule } from '../module.ts';
-import { flag, line, listOf, text } from '../values.ts';
+import { line, listOf, text } from '../values.ts';
 import { accountName, names } from './accounts.ts';
 import { publicKeys } from './authorized_keys.ts';
-import { sudoersCheck, userScript } from './users_script.ts';
+import { hasEmptyPassword, sudoersCheck, userScript } from './users_script.ts';
 
 const optionalText = line.nullable().transform((value) => (value === null || value === '' ? undefined : value));
 const path = optionalText.refine((value) => value === undefined || value.startsWith('/'), 'is not an absolute path');
@@ -26,6 +26,13 @@ const inactive = z
   .transform((value) => (typeof value === 'string' ? value : undefined))
   .refine((value) => value === undefined || /^-?\d{1,6}$/.test(value), 'is not a number of days');
 
+/** cloud-init goes by Python's truth, for which any text but an empty one is true: what looks like false, or like neither, is refused. */
+const truth = z
+  .union([z.boolean(), z.number(), z.enum(['', 'true', 'True', 'yes', 'on', '1']), z.null()], {
+    error: 'expected true or false without quotes',
+  })
+  .transform(Boolean);
+
 const user = z.strictObject({
   name: accountName,
   gecos: optionalText.optional(),
@@ -37,15 +44,15 @@ const user = z.strictObject({
   inactive: inactive.optional(),
   selinux_user: optionalText.optional(),
   uid: uid.optional(),
-  system: flag.optional(),
-  no_create_home: flag.optional(),
-  no_user_group: flag.optional(),
-  no_log_init: flag.optional(),
-  create_groups: flag.optional(),
+  system: truth.optional(),
+  no_create_home: truth.optional(),
+  no_user_group: truth.optional(),
+  no_log_init: truth.optional(),
+  create_groups: truth.optional(),
   passwd: hash.nullable().optional(),
   hashed_passwd: hash.nullable().optional(),
   plain_text_passwd: line.nullable().optional(),
-  lock_passwd: flag.optional(),
+  lock_passwd: truth.optional(),
   sudo: sudo.optional(),
   ssh_authorized_keys: publicKeys.optional(),
 });
@@ -127,11 +134,14 @@ function checkHomes(list: Wanted[], context: z.RefinementCtx): void {
   }
 }
 
+const EMPTY = 'an empty password opens no account: one that has no password stays locked, as with cloud-init 22.4';
+
 function stepsFor(one: User, name: string, index: number, { note }: Context): Step[] {
   if (one.name === DEFAULT) {
     note('DefaultUserIgnored', ['users', index], 'the default user of an image is known to cloud-init only; no such user is made');
     return [];
   }
+  if (one.lock_passwd === false && hasEmptyPassword(one)) note('EmptyPassword', ['users', index], EMPTY);
   const steps: Step[] = [{ kind: 'command', name, script: userScript(one), interpreter: ['/bin/sh'] }];
   const rules = one.sudo ?? [];
   if (rules.length === 0) return steps;

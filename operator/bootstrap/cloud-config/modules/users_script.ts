@@ -10,18 +10,16 @@ import type { User } from './users.ts';
 export function userScript(user: User): string {
   const groups = [...(user.groups ?? []), ...(given(user.primary_group) ? [user.primary_group] : [])];
   const made = user.create_groups === false ? [] : groups.map(ensureGroup);
-  const passwordLines = password(user);
-  const remember = (answer: string) => (passwordLines.some((line) => line.includes('$existed')) ? [`existed=${answer}`] : []);
-  const creation = [...remember('no'), ...made, requireTool('useradd'), useradd(user), ...initialPassword(user)];
+  const creation = [...made, requireTool('useradd'), useradd(user), ...initialPassword(user)];
   const parts = [
     'set -eu',
     `user=${quote(user.name)}`,
     'if id -u "$user" >/dev/null 2>&1; then',
-    indent([...remember('yes'), 'echo "user $user exists and is not made again"'].join('\n')),
+    '  echo "user $user exists and is not made again"',
     'else',
     indent(creation.join('\n')),
     'fi',
-    ...passwordLines,
+    ...password(user),
     ...((user.ssh_authorized_keys ?? []).length > 0 ? [authorizedKeys(user.name, user.ssh_authorized_keys ?? [])] : []),
   ];
   return `${parts.join('\n')}\n`;
@@ -69,12 +67,14 @@ function password(user: User): string[] {
   const locked = user.lock_passwd ?? true;
   if (locked) return [...lines, 'if command -v passwd >/dev/null 2>&1; then passwd -l "$user"; else usermod -L "$user"; fi'];
   if (lines.length > 0) return lines; // chpasswd replaces a locked entry
-  if (user.plain_text_passwd === '' || user.hashed_passwd === '') return [OPEN_EMPTY];
-  if (user.passwd === '') return [`if [ "$existed" = no ]; then\n  ${OPEN_EMPTY}\nelse\n${indent(unlock(user.name))}\nfi`];
   return [unlock(user.name)];
 }
 
-const OPEN_EMPTY = 'passwd -d "$user"';
+/** Of the passwords that are given, each one that would count is empty. */
+export function hasEmptyPassword({ plain_text_passwd: plain, hashed_passwd: hashed, passwd }: User): boolean {
+  const all = [plain, hashed, passwd];
+  return all.includes('') && !all.some(given);
+}
 
 /** Unlocks an account that has a password. */
 const unlock = (name: string) => `entry=$(sed -n ${quote(`s/^${pattern(name)}:\\([^:]*\\):.*/\\1/p`)} /etc/shadow)
