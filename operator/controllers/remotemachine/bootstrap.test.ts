@@ -38,7 +38,7 @@ describe('the start', () => {
       options: { commandsAsScript: false, workingDir: '/' },
       cleanup: { commands: [{ script: 'c' }] },
     });
-    expect((await request.plan?.({}))?.steps).toHaveLength(1);
+    expect((await request.plan?.({ facts: {}, release: {}, libc: '' }))?.steps).toHaveLength(1);
   });
 
   test('says where it connects to', async () => {
