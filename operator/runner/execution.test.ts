@@ -116,7 +116,10 @@ describe('where the host decides whether there is a plan', () => {
     const planned = jest.fn(() => Promise.resolve((seen.push('plan'), plan)));
     expect(await executor.bootstrap(ACCESS, { ...request(at), asksHost: true, plan: planned }, work())).toMatchObject({ ended: FINISHED });
     expect(planned.mock.calls).toEqual([[expect.objectContaining(said)]]);
-    expect([seen, asked]).toEqual([['inspect', 'plan', 'run it'], ['claim', 'close']]);
+    expect([seen, asked]).toEqual([
+      ['inspect', 'plan', 'run it'],
+      ['claim', 'close'],
+    ]);
   });
 
   test('it is left as it was where there is none', async () => {

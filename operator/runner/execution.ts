@@ -138,7 +138,12 @@ function endOf(state: RunState): Extract<RunState, { phase: 'Finished' | 'Vanish
 }
 
 /** Takes what a follow sees where it belongs. */
-function listener({ output }: Pick<BootstrapRequest, 'output'>, contact: Contact, deadline: Deadline, work: Work): (event: FollowEvent) => void {
+function listener(
+  { output }: Pick<BootstrapRequest, 'output'>,
+  contact: Contact,
+  deadline: Deadline,
+  work: Work,
+): (event: FollowEvent) => void {
   let startedAt: Date | undefined;
   return (event) => {
     switch (event.kind) {
@@ -208,12 +213,7 @@ async function planAhead(found: Found, { begun, plan }: BootstrapRequest): Promi
 }
 
 /** The plan of a run that may start now: the one that was made ahead, if there is one. */
-async function planOf(
-  { plan, committed }: BootstrapRequest,
-  said: HostSaid,
-  ahead: Plan | undefined,
-  signal: AbortSignal,
-): Promise<Plan> {
+async function planOf({ plan, committed }: BootstrapRequest, said: HostSaid, ahead: Plan | undefined, signal: AbortSignal): Promise<Plan> {
   if (plan === undefined) throw new RunUnavailable('the run was not started yet and its bootstrap data is gone');
   await abortable<void>(signal, (resolve) => void committed.then(resolve));
   return ahead ?? plan(said);

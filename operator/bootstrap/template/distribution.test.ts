@@ -3,7 +3,10 @@ import { distributionOf } from './distribution.ts';
 /** As get_linux_distro and _get_variant of cloud-init 22.4 say of such files. */
 test.each([
   [{ ID: 'debian', VERSION_ID: '12', VERSION_CODENAME: 'bookworm' }, ['debian', '12', 'bookworm', 'debian']],
-  [{ ID: 'ubuntu', VERSION_ID: '22.04', VERSION_CODENAME: 'jammy', VERSION: '22.04.3 LTS (Jammy)' }, ['ubuntu', '22.04', 'jammy', 'ubuntu']],
+  [
+    { ID: 'ubuntu', VERSION_ID: '22.04', VERSION_CODENAME: 'jammy', VERSION: '22.04.3 LTS (Jammy)' },
+    ['ubuntu', '22.04', 'jammy', 'ubuntu'],
+  ],
   [{ ID: 'linuxmint', VERSION_ID: '21' }, ['linuxmint', '21', '', 'ubuntu']],
   [{ ID: 'rhel', VERSION_ID: '9.2', VERSION: '9.2 (Plow)' }, ['redhat', '9.2', 'Plow', 'rhel']],
   [{ ID: 'rocky', VERSION_ID: '9.2', VERSION: '9.2 (Blue Onyx)' }, ['rocky', '9.2', 'Blue Onyx', 'rocky']],

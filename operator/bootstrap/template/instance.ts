@@ -13,9 +13,9 @@ export class Withheld {
 }
 
 /** What only the host can say, before it was asked. */
-export const OF_HOST = Symbol('of host');
+const OF_HOST = new Withheld('only the host can say it');
 
-export type Variable = string | null | string[] | Withheld | typeof OF_HOST | Variables;
+export type Variable = string | null | string[] | Withheld | Variables;
 export interface Variables {
   [name: string]: Variable;
 }
@@ -29,7 +29,13 @@ export function variablesOf(instance: InstanceData): Variables {
   const ofHost = (value: (system: HostSystem) => string): Variable => (instance.system ? value(instance.system) : OF_HOST);
   const hostname = ofHost(() => instance.hostname);
   const { instanceID, failureDomain: zone = null } = instance;
-  const identity: Variables = { instance_id: instanceID, 'instance-id': instanceID, local_hostname: hostname, 'local-hostname': hostname, hostname };
+  const identity: Variables = {
+    instance_id: instanceID,
+    'instance-id': instanceID,
+    local_hostname: hostname,
+    'local-hostname': hostname,
+    hostname,
+  };
   const v1: Variables = {
     ...identity,
     ...{ availability_zone: zone, 'availability-zone': zone, region: zone },
@@ -70,7 +76,7 @@ type Note = (name: string, message: string) => void;
 /** A map of the instance data: knows which names cloud-init would have there, and tells of those that there are not. */
 export class InstanceDict extends Dict {
   readonly #name: string;
-  readonly #absent = new Map<Value, Withheld | typeof OF_HOST>();
+  readonly #absent = new Map<string, Withheld>();
   readonly #note: Note;
 
   constructor(name: string, variables: Variables, note: Note) {
@@ -78,7 +84,7 @@ export class InstanceDict extends Dict {
     this.#name = name;
     this.#note = note;
     for (const [key, variable] of Object.entries(variables)) {
-      if (variable instanceof Withheld || variable === OF_HOST) this.#absent.set(key, variable);
+      if (variable instanceof Withheld) this.#absent.set(key, variable);
       else this.set(key, isMap(variable) ? new InstanceDict(key, variable, note) : variable);
     }
   }
@@ -93,7 +99,7 @@ export class InstanceDict extends Dict {
     const shown = typeof key === 'string' ? shownName(key) : 'a name';
     if (found === null) this.#note(shown, 'the machine has no failure domain; it is None, as in cloud-init');
     if (found !== undefined) return found;
-    const absent = this.#absent.get(key);
+    const absent = typeof key === 'string' ? this.#absent.get(key) : undefined;
     if (absent === OF_HOST) throw new HostUnknown();
     if (absent !== undefined) throw new Refusal(`it names ${shown}, which is not given here: ${absent.why}`);
     this.#note(shown, 'the template asks for a variable that a machine here does not have; it is undefined there, as in cloud-init');
@@ -107,5 +113,5 @@ export class InstanceDict extends Dict {
   }
 }
 
-const isMap = (variable: Exclude<Variable, Withheld | typeof OF_HOST>): variable is Variables =>
+const isMap = (variable: Exclude<Variable, Withheld>): variable is Variables =>
   typeof variable === 'object' && variable !== null && !Array.isArray(variable);

@@ -2,6 +2,7 @@ import { BootstrapDataError, HostUnknown } from '../plan.ts';
 import { renderTemplate } from './template.ts';
 import { INSTANCE, RENDERED } from './testing/table.ts';
 
+const UNTOLD = { kernelRelease: '6.1', architecture: 'x86_64', libc: '', release: {} };
 const render = (text: string) => renderTemplate(text, INSTANCE).text;
 
 function refusal(template: string): string {
@@ -34,12 +35,17 @@ test.each([
 ])('what is only asked for is told, too: %s', (template, paths) => {
   const { findings } = renderTemplate(template, INSTANCE);
   expect(findings.map(({ path }) => path)).toEqual(paths);
-  for (const { reason, message } of findings) expect([reason, message]).toEqual(['TemplateVariableMissing', expect.stringMatching(/undefined/)]);
+  for (const { reason, message } of findings)
+    expect([reason, message]).toEqual(['TemplateVariableMissing', expect.stringMatching(/undefined/)]);
 });
 
 test('without a failure domain its names are None, as in cloud-init, and that is told', () => {
-  const { failureDomain: _, ...elsewhere } = INSTANCE;
-  const { text, findings } = renderTemplate("{{ v1.region }} {{ availability_zone is none }} {{ ds.meta_data.region | default('d') }}", elsewhere);
+  const { hostname, instanceID, system = UNTOLD } = INSTANCE;
+  const elsewhere = { hostname, instanceID, system };
+  const { text, findings } = renderTemplate(
+    "{{ v1.region }} {{ availability_zone is none }} {{ ds.meta_data.region | default('d') }}",
+    elsewhere,
+  );
   expect(text).toBe('None True d');
   expect(findings.map(({ path, message }) => [path, message.slice(0, 12)])).toEqual([
     ['region', 'the template'],
@@ -48,20 +54,34 @@ test('without a failure domain its names are None, as in cloud-init, and that is
 });
 
 test('who goes through all names is told of those that are not there', () => {
-  const { text, findings } = renderTemplate("{% for name in v1 if name == 'python_version' %}x{% endfor %}{{ ds.meta_data | length }}", INSTANCE);
+  const { text, findings } = renderTemplate(
+    "{% for name in v1 if name == 'python_version' %}x{% endfor %}{{ ds.meta_data | length }}",
+    INSTANCE,
+  );
   expect(text).toBe('8');
   expect(findings).toMatchObject([{ path: 'v1', message: expect.stringContaining('lacks python_version') as string }]);
 });
 
 test('what only the host can say is not guessed', () => {
-  const { system: _, ...ahead } = INSTANCE;
+  const ahead = { hostname: 'm', instanceID: 'i-1', failureDomain: 'z1' };
   expect(renderTemplate('{{ instance_id }} {{ region }} {{ v1.cloud_name }} {{ nope }}', ahead).text).toMatch(/^i-1 z1 remote /);
-  for (const name of ['v1.hostname', 'ds.meta_data.local_hostname', 'distro', 'variant', "v1['machine']", 'v1 | length', "v1.get('machine')", 'v1']) {
+  for (const name of [
+    'v1.hostname',
+    'ds.meta_data.local_hostname',
+    'distro',
+    'variant',
+    "v1['machine']",
+    'v1 | length',
+    "v1.get('machine')",
+    'v1',
+  ]) {
     expect(() => renderTemplate(`{{ ${name} }}`, ahead)).toThrow(HostUnknown);
   }
-  const untold = { ...INSTANCE, system: { kernelRelease: '6.1', architecture: 'x86_64', libc: '', release: {} } };
+  const untold = { ...INSTANCE, system: UNTOLD };
   expect(renderTemplate('{{ distro }}|{{ v1.distro_release }}|{{ variant }}', untold).text).toBe('||linux');
-  expect(() => renderTemplate('{{ system_platform }}', untold)).toThrow('it names system_platform, which is not given here: the host does not say it');
+  expect(() => renderTemplate('{{ system_platform }}', untold)).toThrow(
+    'it names system_platform, which is not given here: the host does not say it',
+  );
 });
 
 describe('what is wrong is refused, with its line and nothing that is secret', () => {
@@ -81,7 +101,10 @@ describe('what is wrong is refused, with its line and nothing that is secret', (
     ["a\n{% if true %}b{% else %}\n{{ 'x' }}{% endif %}\n{{ 'c' | secret }}", 'line 5: the Jinja template of the bootstrap data cannot'],
     ["{{ 'c' is secret }}", 'it has a test that Jinja does not have'],
     ["{% macro m(x) %}\n{{ 'a' + 1 }}\n{% endmacro %}\n{{ m('a') }}", 'line 3: the Jinja template of the bootstrap data cannot'],
-    ['a\n{% if python_version is defined %}{% endif %}', 'line 3: the Jinja template of the bootstrap data cannot be rendered: it names python_v'],
+    [
+      'a\n{% if python_version is defined %}{% endif %}',
+      'line 3: the Jinja template of the bootstrap data cannot be rendered: it names python_v',
+    ],
     ["{{ v1.get('python_version', 'd') }}{{ 'x' }}", 'it names python_version, which is not given here: a host here need not have Python'],
     ["{{ userdata | default('x') }}", 'it names userdata, which is not given here'],
     ["{{ 'merged_cfg.x' ~ merged_cfg.x }}", 'it names merged_cfg, which is not given here'],

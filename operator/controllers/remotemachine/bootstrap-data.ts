@@ -8,6 +8,7 @@ import {
   type CommandStep,
   type HostSystem,
   HostUnknown,
+  type InstanceData,
   type Plan,
   type Planner,
   type PowerStep,
@@ -46,13 +47,15 @@ export interface Instance {
  * @throws BootstrapDataError, HostUnknown
  */
 export async function planFor(planner: Planner, data: BootstrapData, instance: Instance, said?: HostSaid): Promise<Plan> {
-  return planner(data, {
-    hostname: said?.facts.hostname ?? instance.name,
-    instanceID: instance.runID,
-    ...(instance.failureDomain !== undefined && { failureDomain: instance.failureDomain }),
-    ...(said && { system: systemOf(said) }),
-  });
+  return planner(data, instanceData(instance, said));
 }
+
+export const instanceData = ({ runID, name, failureDomain }: Instance, said?: HostSaid): InstanceData => ({
+  hostname: said?.facts.hostname ?? name,
+  instanceID: runID,
+  ...(failureDomain !== undefined && { failureDomain }),
+  ...(said && { system: systemOf(said) }),
+});
 
 const systemOf = ({ facts, release, libc }: HostSaid): HostSystem => ({
   kernelRelease: facts.kernel ?? '',

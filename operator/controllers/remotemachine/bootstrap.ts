@@ -3,13 +3,13 @@ import { CONDITION, REASON, type Reason } from '../../../apis/infrastructure/con
 import { DEFAULT_USER } from '../../../apis/infrastructure/connection.ts';
 import { ANNOTATION, REQUEST } from '../../../apis/infrastructure/group.ts';
 import type { HostFacts } from '../../../apis/infrastructure/status.ts';
-import { BootstrapDataError, type Finding, type Plan, sentenceOf } from '../../bootstrap/plan.ts';
+import { type BootstrapData, BootstrapDataError, type Finding, type Plan, sentenceOf } from '../../bootstrap/plan.ts';
 import type { TaskState } from '../../framework/background.ts';
 import type { Result } from '../../framework/types.ts';
 import type { SettleOptions } from '../../pool/allocator.ts';
 import { pinsHostKey, trustOf } from '../../pool/host-key-pins.ts';
 import { endpointOf, providerIDOf } from '../../pool/identity.ts';
-import type { BootstrapOutcome, Ended, Progress } from '../../runner/execution.ts';
+import type { BootstrapOutcome, BootstrapRequest, Ended, Progress } from '../../runner/execution.ts';
 import type { Claimant, HostSaid } from '../../runner/types.ts';
 import type { HostKey } from '../../ssh/types.ts';
 import { type AccessResult, type HostSpec, hostSpecOf } from '../hosts/access.ts';
@@ -37,6 +37,7 @@ interface Running {
   beware: string;
   /** Lets the run start. */
   commit: () => void;
+  committed: Promise<void>;
   /** Of spec and accepted host key that it was started with. */
   version: string;
 }
@@ -106,7 +107,7 @@ export class Bootstrap {
   }
 
   async #start(scope: MachineScope, runID: string): Promise<void> {
-    const { tasks, executor, client, settings, planner } = this.#deps;
+    const { tasks, executor, client, settings } = this.#deps;
     const spec = hostSpecOf(scope.machine.spec, scope.entry);
     const secretName = scope.owner?.spec?.bootstrap.dataSecretName;
     if (spec === undefined || secretName === undefined) throw new Error(`RemoteMachine ${scope.key} has no host or no bootstrap data`);
@@ -115,34 +116,15 @@ export class Bootstrap {
     const begun = scope.machine.status?.bootstrap?.runID === runID;
     const read = readBootstrapData(client, scope.name.namespace, secretName, scope.signal);
     const data = await (begun ? ifThere(read) : read);
-    const instance = { runID, name: scope.name.name, failureDomain: scope.entry?.spec?.failureDomain ?? scope.owner?.spec?.failureDomain };
-    const refusal = data && this.#refused.of(scope, data, instance);
-    if (refusal !== undefined) throw refusal;
-    const ahead = data && unlessHostUnknown(planFor(planner, data, instance));
-    const planned = await (ahead && begun ? ifValid(ahead) : ahead);
-    const asksHost = data !== undefined && planned === undefined;
-    const { promise: committed, resolve: commit } = Promise.withResolvers<void>();
-    const running: Running = { filter: outputFilter(data, planned, access), beware: '', commit, version: scope.version };
+    const { running, plan, asksHost } = await this.#prepared(scope, { runID, data, access, begun });
     this.#running.set(scope.uid, running);
-    const heed = (plan: Plan): void => {
-      running.filter = outputFilter(data, plan, access);
-      running.beware = beware(plan.findings);
-      if (!begun) this.#announce(scope, plan.findings);
-    };
-    if (planned !== undefined) heed(planned);
     const { machine, uid } = scope;
     this.#hosts.begin(uid, runID, spec);
     const log = scope.log.child({ runID });
     const request = {
       claimant: { runID, machine: { ...scope.name, uid: scope.uid } },
       cleanup: cleanupOf(scope, spec),
-      plan:
-        data &&
-        (async (said: HostSaid) => {
-          const plan = await this.#refused.noting(scope, data, instance, planFor(planner, data, instance, said));
-          if (asksHost) heed(plan);
-          return plan;
-        }),
+      plan,
       asksHost,
       begun,
       abandoned: scope.entry?.metadata.annotations?.[ANNOTATION.abandonedRun],
@@ -153,13 +135,46 @@ export class Bootstrap {
         this.#hosts.touch(uid);
         this.#deps.allocator.touch(machine);
       },
-      committed,
-      output: settings.logRunOutput ? lineReader((text) => running.filter.output(text), (line) => log.info('output of the run', { line })) : UNHEARD,
+      committed: running.committed,
+      output: settings.logRunOutput
+        ? lineReader(
+            (text) => running.filter.output(text),
+            (line) => log.info('output of the run', { line }),
+          )
+        : UNHEARD,
     };
     tasks.ensure(scope.task, runID, limitsOf(spec), async (work): Promise<HostOutcome> => ({
       work: 'bootstrap',
       outcome: await executor.bootstrap(access, request, work),
     }));
+  }
+
+  /** What the data is planned as: for good where the host does not matter, else once the host has said what it is. */
+  async #prepared(
+    scope: MachineScope,
+    { runID, data, access, begun }: { runID: string; data: BootstrapData | undefined; access: AccessResult; begun: boolean },
+  ): Promise<{ running: Running; plan: BootstrapRequest['plan']; asksHost: boolean }> {
+    const { promise: committed, resolve: commit } = Promise.withResolvers<void>();
+    const running: Running = { filter: outputFilter(data, undefined, access), beware: '', committed, commit, version: scope.version };
+    if (data === undefined) return { running, plan: undefined, asksHost: false };
+    const instance = { runID, name: scope.name.name, failureDomain: scope.entry?.spec?.failureDomain ?? scope.owner?.spec?.failureDomain };
+    const refusal = this.#refused.of(scope, data, instance);
+    if (refusal !== undefined) throw refusal;
+    const heed = (plan: Plan): void => {
+      running.filter = outputFilter(data, plan, access);
+      running.beware = beware(plan.findings);
+      if (!begun) this.#announce(scope, plan.findings);
+    };
+    const { planner } = this.#deps;
+    const ahead = unlessHostUnknown(planFor(planner, data, instance));
+    const planned = await (begun ? ifValid(ahead) : ahead);
+    if (planned !== undefined) heed(planned);
+    const plan = async (said: HostSaid): Promise<Plan> => {
+      const made = await this.#refused.noting(scope, data, instance, planFor(planner, data, instance, said));
+      if (planned === undefined) heed(made);
+      return made;
+    };
+    return { running, plan, asksHost: planned === undefined };
   }
 
   async #access(scope: MachineScope, spec: HostSpec): Promise<AccessResult> {

@@ -23,7 +23,10 @@ export const RENDERED: [template: string, text: string][] = [
   ['{{ v1.cloud_name }} {{ v1.platform }}', 'remote remote'],
   ['{{ v1.kernel_release }} {{ machine }} {{ v1.hostname }}', '6.1 x86_64 h1'],
   ['{{ distro }} {{ v1.distro_version }} {{ v1.distro_release }} {{ variant }} {{ v1.subplatform }}', 'debian 12 bookworm debian unknown'],
-  ["{{ system_platform }} {{ v1.public_ssh_keys }} {{ v1['cloud-name'] }} {{ cloud_id }}", 'Linux-6.1-x86_64-with-glibc2.36 [] remote remote'],
+  [
+    "{{ system_platform }} {{ v1.public_ssh_keys }} {{ v1['cloud-name'] }} {{ cloud_id }}",
+    'Linux-6.1-x86_64-with-glibc2.36 [] remote remote',
+  ],
   ["{% if v1.distro == 'debian' %}apt{% else %}dnf{% endif %} {{ v1.distro | default('none') }}", 'apt debian'],
   ['{% if v1.nope is defined %}d{% else %}none{% endif %}{% for key in v1.public_ssh_keys %}k{% endfor %}', 'none'],
   ["{{ 'region' in v1 }} {{ v1.get('region') }} {{ v1.get('nope') }} {{ v1.get('nope', 'd') }}", 'True z1 None d'],
