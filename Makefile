@@ -26,7 +26,7 @@ unit: $(STAMP) ## Run the unit tests, as root: they start sshd, and shells in na
 	@$(RUN) e2e/run-tests.ts 'unit tests'
 
 e2e: $(STAMP) ## Run the end-to-end suites on real hosts; SUITE=name runs those whose path has that name.
-	@$(RUN) node_modules/jest/bin/jest.js --selectProjects e2e --runInBand $(SUITE)
+	@$(RUN) node_modules/jest/bin/jest.js --selectProjects e2e $(if $(SUITE),--runInBand $(SUITE),--maxWorkers=3)
 
 lint: $(STAMP) ## Check style, types and formatting.
 	eslint .

@@ -37,10 +37,11 @@ class Server {
   }
 }
 
+const LEASE = { namespace: 'system', name: 'leads', leaseDuration: 15_000, retryPeriod: 2_000 };
 const faults = async (server: Server, options: Partial<CheckOptions> = {}) =>
-  (
-    await check({ client: server.client, namespaces: undefined, lease: { namespace: 'system', name: 'leads' }, pause: 0, ...options })
-  ).flatMap(({ good, text }) => (good ? [] : [text]));
+  (await check({ client: server.client, namespaces: undefined, lease: LEASE, insecureDiagnostics: false, pause: 0, ...options })).flatMap(
+    ({ good, text }) => (good ? [] : [text]),
+  );
 
 test('all is well', async () => {
   const server = new Server();
@@ -65,6 +66,27 @@ test('rights are needed in each namespace that is watched, and for the Lease onl
   // Reviews have no namespace.
   expect(inAll).toEqual(['tokenreviews', 'subjectaccessreviews']);
   expect(new Set(server.asked.map(({ namespace }) => namespace))).toEqual(new Set(['a', 'b', '']));
+});
+
+test('nobody need be asked who may have metrics that everybody may have', async () => {
+  const server = new Server();
+  server.refused = ({ resource }) => resource.endsWith('reviews');
+  expect(await faults(server)).toHaveLength(2);
+  expect(await faults(server, { insecureDiagnostics: true })).toEqual([]);
+});
+
+test('a leader that renews its Lease seldom leads, too', async () => {
+  const lease = { ...LEASE, leaseDuration: 60_000, retryPeriod: 30_000 };
+  const renewedAfter = (looks: number) => {
+    const server = new Server();
+    server.lease = (look) => ({ holderIdentity: 'one', renewTime: look < looks ? 'before' : 'now' });
+    return server;
+  };
+  // Its leader may have died after a renewal: a minute, and the 36 s in which another one may not have looked.
+  expect(await faults(renewedAfter(95), { lease })).toEqual([]);
+  expect(await faults(renewedAfter(96), { lease })).toHaveLength(1);
+  expect(await faults(renewedAfter(29))).toEqual([]);
+  expect(await faults(renewedAfter(30))).toHaveLength(1);
 });
 
 test('kinds that are not served', async () => {

@@ -17,6 +17,9 @@ export interface Finding {
 export interface LeaseReference {
   namespace: string;
   name: string;
+  /** Milliseconds. */
+  leaseDuration: number;
+  retryPeriod: number;
 }
 
 export interface CheckOptions {
@@ -26,6 +29,8 @@ export interface CheckOptions {
   namespaces: readonly string[] | undefined;
   /** By which managers elect; undefined: nobody does. */
   lease: LeaseReference | undefined;
+  /** Nobody is asked who may have the metrics. */
+  insecureDiagnostics: boolean;
   /** Milliseconds between looks at the Lease. Default 1,000. */
   pause?: number;
 }
@@ -44,7 +49,7 @@ const REVIEWS = {
   kind: 'SelfSubjectAccessReview',
   namespaced: false,
 };
-/** Looks at the Lease: its leader renews it every two seconds. */
+/** Looks at the Lease, a second apart, at the least. */
 const LOOKS = 30;
 
 type Review = KubernetesObject<object, { allowed: boolean }>;
@@ -80,9 +85,11 @@ async function clusterAPI({ client }: CheckOptions): Promise<Finding> {
 }
 
 /** Namespaces in which a right is needed; '' is all of them. */
-function placesOf({ own, cluster }: Right, { namespaces, lease }: CheckOptions): string[] {
+function placesOf({ own, cluster }: Right, { namespaces, lease, insecureDiagnostics }: CheckOptions): string[] {
   if (own === true) return lease === undefined ? [] : [lease.namespace];
-  return cluster === true ? [''] : [...(namespaces ?? [''])];
+  // Only reviews, of who asks for diagnostics, are of the whole cluster.
+  if (cluster === true) return insecureDiagnostics ? [] : [''];
+  return [...(namespaces ?? [''])];
 }
 
 async function rightOf({ client, lease }: CheckOptions, right: Right, namespace: string): Promise<Finding> {
@@ -96,12 +103,17 @@ async function rightOf({ client, lease }: CheckOptions, right: Right, namespace:
   return status?.allowed === true ? { good: true, text } : { good: false, text: `${text}: no. ${right.why}` };
 }
 
+/** Its leader may just have died: for as long as another one waits that had not looked yet. Pauses have up to a fifth more, by chance. */
+const looksAt = ({ leaseDuration, retryPeriod }: LeaseReference): number =>
+  Math.max(LOOKS, Math.ceil((leaseDuration + retryPeriod * 1.2) / 1_000));
+
 /** The clock that the Lease was renewed by is another computer's, so what counts is that it changes. */
 async function leaderOf({ client, pause = 1_000 }: CheckOptions, lease: LeaseReference): Promise<Finding> {
   const named = `the Lease ${lease.namespace}/${lease.name}`;
   let first: string | undefined;
   let problem = `nobody has ${named}`;
-  for (let look = 0; look < LOOKS; look++) {
+  const looks = looksAt(lease);
+  for (let look = 0; look < looks; look++) {
     try {
       const { spec } = await client.get<Lease>(LEASES, lease);
       first ??= spec?.renewTime;

@@ -1,14 +1,12 @@
 /** The manager: wires the rooms together and runs until it is told to stop. */
-import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import manifest from '../package.json' with { type: 'json' };
 import { CLUSTER_GROUP, type Cluster, type Machine } from '../apis/cluster/types.ts';
 import type { PooledRemoteMachine, RemoteCluster, RemoteMachine } from '../apis/infrastructure/kinds.ts';
 import { POOLED_REMOTE_MACHINES, REMOTE_CLUSTERS, REMOTE_MACHINES } from '../apis/infrastructure/resources.ts';
 import type { KubernetesObject } from '../apis/meta.ts';
-import { isDeclared, LEASE_NAME } from '../apis/rights.ts';
-import { check, type LeaseReference, report } from './check.ts';
+import { isDeclared } from '../apis/rights.ts';
+import { check, report } from './check.ts';
 import { AccessReader } from './controllers/hosts/access.ts';
 import { type HostOutcome, ownerOfTask, type TaskOwner } from './controllers/hosts/tasks.ts';
 import { PooledRemoteMachineReconciler } from './controllers/pooledremotemachine/controller.ts';
@@ -24,11 +22,11 @@ import { EventSink } from './framework/events.ts';
 import { HealthServer } from './framework/health.ts';
 import { createInformer } from './framework/informers.ts';
 import { loadKubeConfig, serverAccess } from './framework/kubeconfig.ts';
-import { LeaderElector } from './framework/leader-election.ts';
 import { createLogger, type RootLogger } from './framework/logging.ts';
 import { RemoteOperator } from './framework/operator.ts';
 import { Reviews } from './framework/reviews.ts';
 import type { Logger, Reconciler, Request, Resource } from './framework/types.ts';
+import { leaderElection, leaseOf } from './leading.ts';
 import { managerMetrics, type ManagerMetrics } from './metrics.ts';
 import { Allocator } from './pool/allocator.ts';
 import { ENTRY_INDEXES, MACHINE_INDEXES } from './pool/indexes.ts';
@@ -56,33 +54,6 @@ async function clusterResources(client: ApiClient, signal: AbortSignal): Promise
   const version = await servedVersion(client, CLUSTER_GROUP, ['v1beta2', 'v1beta1'], signal);
   const resource = (kind: string, plural: string): Resource => ({ group: CLUSTER_GROUP, version, plural, kind, namespaced: true });
   return { clusters: resource('Cluster', 'clusters'), owners: resource('Machine', 'machines') };
-}
-
-/** undefined: nobody is elected. */
-function leaseOf({ leaderElect, leaderElectionNamespace, leaderElectionId: name }: Flags): LeaseReference | undefined {
-  if (!leaderElect) return undefined;
-  const namespace = leaderElectionNamespace ?? podNamespace();
-  if (namespace === undefined) throw new Error('--leader-elect outside a pod needs --leader-election-namespace');
-  return { namespace, name };
-}
-
-function leaderElection({ flags, client, log, metrics }: Foundation): LeaderElector | undefined {
-  const lease = leaseOf(flags);
-  if (lease === undefined) return undefined;
-  const identity = `${hostname()}_${randomBytes(4).toString('hex')}`;
-  const { leaderElectLeaseDuration: leaseDuration, leaderElectRenewDeadline: renewDeadline, leaderElectRetryPeriod: retryPeriod } = flags;
-  // What alerts ask for, whatever the Lease is called.
-  const measured = { leader: (_: string, leads: boolean) => metrics.leader(LEASE_NAME, leads) };
-  return new LeaderElector({ client, ...lease, identity, log, metrics: measured, leaseDuration, renewDeadline, retryPeriod });
-}
-
-/** Where the kubelet says it; undefined outside a pod. */
-function podNamespace(): string | undefined {
-  try {
-    return readFileSync('/var/run/secrets/kubernetes.io/serviceaccount/namespace', 'utf8').trim();
-  } catch {
-    return undefined;
-  }
 }
 
 type Tasks = BackgroundTasks<Progress, HostOutcome>;
@@ -223,7 +194,8 @@ async function build(flags: Flags, log: RootLogger): Promise<RemoteOperator> {
 /** --check, in place of all else; its exit code. */
 async function checkOnly(flags: Flags, log: Logger): Promise<number> {
   const client = new ApiClient({ access: serverAccess(loadKubeConfig(flags.kubeconfig)), version: VERSION, log });
-  const findings = await check({ client, namespaces: flags.namespace, lease: leaseOf(flags) });
+  const { namespace: namespaces, insecureDiagnostics } = flags;
+  const findings = await check({ client, namespaces, lease: leaseOf(flags), insecureDiagnostics });
   return report(findings, (line) => process.stdout.write(`${line}\n`)) ? 0 : 1;
 }
 

@@ -31,6 +31,7 @@ export interface ReleaseOptions {
 
 /** Makes the release in `repository`/infrastructure-remote/<tag>, which it returns. */
 export async function writeRelease(repository: string, { image = LOCAL_IMAGE, source, bills }: ReleaseOptions = {}): Promise<string> {
+  checkRepository(image);
   const { kubectl, helm } = await findPrograms(['kubectl', 'helm'], ({ what }) => process.stderr.write(`${what}\n`));
   const folder = join(repository, 'infrastructure-remote', tag);
   await rm(folder, { recursive: true, force: true });
@@ -45,6 +46,13 @@ export async function writeRelease(repository: string, { image = LOCAL_IMAGE, so
   if (bills !== undefined) await copyBills(bills, folder);
   await writeChecksums(folder);
   return folder;
+}
+
+/** Components and chart add the tag. A colon before the last slash is that of a port. */
+export function checkRepository(image: string): void {
+  const [repository = ''] = /^.*\/[^:@]*|^[^:@]*/.exec(image) ?? [];
+  if (repository === image) return;
+  throw new Error(`the image ${image} has a tag or digest: give ${repository}, to which a release adds its own tag, ${tag}`);
 }
 
 /** The Deployment with the image where it is. */

@@ -3,9 +3,8 @@ import { readFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Fields, VALUES } from '../../apis/generate/chart/values.ts';
-import { findPrograms } from '../env/binaries.ts';
 import type { Manifest } from '../env/client.ts';
-import { run } from '../env/command.ts';
+import { dryRun } from '../fixtures/dry-run.ts';
 import { CHART, Helm } from '../fixtures/helm.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
 
@@ -159,37 +158,37 @@ test('what collects and shows the metrics', () => {
     spec: { ports: [{ port: 8444 }] },
   });
   const { interval, authorization, tlsConfig } = serviceMonitor;
-  expect(the('ServiceMonitor')).toMatchObject({ metadata: { labels }, spec: { endpoints: [{ interval, authorization, tlsConfig }] } });
+  expect(the('ServiceMonitor')).toMatchObject({ metadata: { labels }, spec: { endpoints: [{ interval, authorization }] } });
+  // And nothing of the defaults, which verify nothing.
+  const { endpoints } = the('ServiceMonitor').spec as { endpoints: [{ tlsConfig: object }] };
+  expect(endpoints[0].tlsConfig).toEqual(tlsConfig);
   expect(the('PrometheusRule').metadata.labels).toMatchObject(labels);
   expect(JSON.stringify(the('PrometheusRule'))).toContain(`"runbook_url":"${prometheusRule.runbooks}/`);
   const shown = the('ConfigMap');
   expect(shown.metadata).toMatchObject({ name: 'full-dashboard', labels: dashboard.labels, annotations });
+  expect(shown.metadata.labels).not.toHaveProperty('grafana_dashboard');
   const [text = ''] = Object.values(shown.data ?? {});
   expect(JSON.parse(text)).toEqual(JSON.parse(readFileSync(join(CHART, 'files/dashboard.json'), 'utf8')));
+});
+
+test('whoever installs it is told that everybody may read the metrics, if so', async () => {
+  const { controlPlane } = environment();
+  const notes = (...args: string[]) =>
+    helm.must('install', 'capr', CHART, '--dry-run=client', '--kubeconfig', controlPlane.kubeconfig, ...args);
+  const warning = 'Metrics are served without TLS and authentication to everyone';
+  expect(await notes('--set', 'diagnostics.insecure=true')).toContain(warning);
+  expect(await notes()).not.toContain(warning);
 });
 
 test('the API server takes everything of its own kinds, and would warn of nothing', async () => {
   const { namespace, client, controlPlane } = environment();
   // A dry run leaves none for the Pod of the check.
   await client.create({ apiVersion: 'v1', kind: 'ServiceAccount', metadata: { namespace, name: values.serviceAccount.name } });
-  const { kubectl } = await findPrograms(['kubectl'], () => undefined);
   const own = objects.filter(({ apiVersion }) => !apiVersion.startsWith('monitoring.coreos.com/'));
-  const dryRun = (all: object[]) => {
-    const args = [
-      '--kubeconfig',
-      controlPlane.kubeconfig,
-      'apply',
-      '--server-side',
-      '--force-conflicts',
-      '--dry-run=server',
-      '--validate=strict',
-    ];
-    return run(kubectl, [...args, '--filename', '-'], { input: all.map((object) => JSON.stringify(object)).join('\n---\n') });
-  };
-  const { exitCode, stderr, stdout } = await dryRun(own);
+  const { exitCode, stderr, stdout } = await dryRun(controlPlane, own);
   expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
   expect(stdout.trim().split('\n')).toHaveLength(own.length);
   const { spec } = the('NetworkPolicy') as { spec: object };
-  const wrong = await dryRun([{ ...the('NetworkPolicy'), spec: { ...spec, ingres: [] } }]);
+  const wrong = await dryRun(controlPlane, [{ ...the('NetworkPolicy'), spec: { ...spec, ingres: [] } }]);
   expect(wrong.stderr).toContain('.spec.ingres: field not declared');
 });

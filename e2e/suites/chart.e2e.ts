@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parseAllDocuments } from 'yaml';
 import { LEASE_NAME, RIGHTS } from '../../apis/rights.ts';
 import { rulesOf } from '../../apis/generate/rbac.ts';
 import { type Manifest, parseYAML } from '../env/client.ts';
@@ -39,6 +40,13 @@ test.each<[string, string[], string]>([
   ['a value that there is not', ['--set', 'concurency=5'], "at '': additional properties 'concurency' not allowed"],
   ['one further down', ['--set', 'ssh.maxConnection=5'], "at '/ssh': additional properties 'maxConnection' not allowed"],
   ['a number without a unit', ['--set-string', 'bootstrapTimeout=90'], "at '/bootstrapTimeout': '90' does not match pattern"],
+  ['no time at all', ['--set-string', 'bootstrapTimeout=0'], "at '/bootstrapTimeout': '0' does not match pattern '[1-9]'"],
+  ['a filter that no label can have', ['--set', 'watchFilter=x #y'], "at '/watchFilter': 'x #y' does not match pattern"],
+  [
+    'a name that no object can have',
+    ['--set', 'serviceAccount.name=My_Name'],
+    "at '/serviceAccount/name': 'My_Name' does not match pattern",
+  ],
   ['another format', ['--set', 'logging.format=xml'], "at '/logging/format': value must be one of 'json', 'text'"],
   ['no connections', ['--set', 'ssh.maxConnections=0'], "at '/ssh/maxConnections': minimum: got 0, want 1"],
   ['a port too high', ['--set', 'health.port=70000'], "at '/health/port': maximum: got 70,000, want 65,535"],
@@ -54,10 +62,53 @@ test.each<[string, string[], string]>([
     ['--set', 'podDisruptionBudget.enabled=true,podDisruptionBudget.maxUnavailable=0'],
     'is 0: no node',
   ],
+  ['one that does by a share', ['--set', 'podDisruptionBudget.enabled=true,podDisruptionBudget.maxUnavailable=0%'], 'is 0%: no node'],
+  ['a section that is taken away', ['--set', 'leaderElection=null'], "at '': missing property 'leaderElection'"],
+  ['such a one further down', ['--set', 'metrics.dashboard=null'], "at '/metrics': missing property 'dashboard'"],
 ])('%s is refused, and it says why', async (_, args, message) => {
   const { exitCode, stderr } = await helm.run('template', 'capr', CHART, ...args);
   expect(exitCode).not.toBe(0);
   expect(stderr).toContain(message);
+});
+
+test('lists and maps may be taken away', async () => {
+  const collections = ['tolerations', 'podSecurityContext', 'watchNamespaces', 'metrics.dashboard.labels', 'networkPolicy.egress'];
+  const enabled = ['--set', 'metrics.dashboard.enabled=true,networkPolicy.enabled=true'];
+  const objects = await helm.template(...enabled, ...collections.flatMap((name) => ['--set', `${name}=null`]));
+  expect(podOf(objects)['tolerations']).toBeUndefined();
+  const [dashboard] = ofKind(objects, 'ConfigMap');
+  expect(dashboard?.metadata.labels).toMatchObject({ grafana_dashboard: '1' });
+});
+
+test('numbers are written in full', async () => {
+  const names = ['concurrency', 'replicaCount', 'terminationGracePeriodSeconds', 'podDisruptionBudget.maxUnavailable', 'logging.verbosity'];
+  const numbers = names.flatMap((name) => ['--set-json', `${name}=1000000`]);
+  const shown = ['deployment', 'availability'].flatMap((name) => ['--show-only', `templates/${name}.yaml`]);
+  const text = await helm.must('template', 'capr', CHART, '--set', 'podDisruptionBudget.enabled=true', ...numbers, ...shown);
+  expect(text.match(/\b1000000$/gm)).toHaveLength(names.length);
+});
+
+test('names that look like something else are texts for Kubernetes, too', async () => {
+  const enabled = ['service', 'serviceMonitor', 'prometheusRule', 'dashboard'].map((name) => `metrics.${name}.enabled=true`);
+  const more = ['podDisruptionBudget.enabled=true', 'networkPolicy.enabled=true', 'crds.enabled=false'];
+  const names = { watchNamespaces: ['on', '123'], nameOverride: '1e3', priorityClassName: '7', serviceAccount: { name: '8' } };
+  const certificate = { certificateSecret: '9' };
+  const values = Object.entries({ ...names, diagnostics: certificate }).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+  const args = [...enabled, ...more].flatMap((value) => ['--set', value]);
+  const json = values.flatMap((value) => ['--set-json', value]);
+  const text = await helm.must('template', '123', CHART, '--namespace', '456', ...args, ...json);
+  // As Kubernetes reads YAML, and with everything a text.
+  const [read = [], texts = []] = [{ version: '1.1' as const }, { schema: 'failsafe' as const }].map((options) =>
+    parseAllDocuments(text, options).map((document) => document.toJS() as Manifest),
+  );
+  expect(read.length).toBeGreaterThan(12);
+  const named = (objects: Manifest[]) => objects.map(({ metadata, roleRef, subjects }) => ({ metadata, roleRef, subjects }));
+  expect(named(read)).toEqual(named(texts));
+  const pod = podOf(read);
+  expect(pod).toMatchObject({ serviceAccountName: '8', priorityClassName: '7', volumes: [{ secret: { secretName: '9' } }] });
+  const [deployment] = ofKind(read, 'Deployment');
+  const labels = { 'app.kubernetes.io/name': '1e3', 'app.kubernetes.io/instance': '123' };
+  expect(deployment?.spec).toMatchObject({ selector: { matchLabels: labels }, template: { metadata: { labels } } });
 });
 
 test('every flag of the manager has a value', async () => {
@@ -132,6 +183,12 @@ test('roles are what the manager declares: in the cluster, or in each namespace 
   // Only what has no namespace.
   const cluster = rulesOf(RIGHTS.filter((right) => right.cluster === true));
   expect(ofManager(some)).toEqual([cluster]);
+
+  // Nobody asks who may have what everybody may have.
+  const insecure = ['--set', 'diagnostics.insecure=true'];
+  const withoutReviews = rulesOf(named.filter((right) => right.own !== true && right.cluster !== true));
+  expect(ofManager(await helm.template(...insecure))).toEqual([withoutReviews]);
+  expect(ofManager(await helm.template(...insecure, '--set', 'watchNamespaces={a,b}'))).toEqual([]);
 });
 
 test('metrics are for whoever is bound to a role that nobody has yet', async () => {

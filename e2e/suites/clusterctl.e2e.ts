@@ -211,6 +211,8 @@ const shapeOf = (text: string): string[] =>
     .map((line) =>
       line
         .replace(/^[│├└─ ]+/, '')
+        // From 1.14 on with namespace and version, and without what it is to its cluster.
+        .replace(/^(?:\w+ - )?([A-Z]\w+)(?: default)?\/([^, ]+)(?:, v[\d.]+)?(?= |$)/, '$1/$2')
         .replaceAll(/\b(my-cluster-(?:workers|control-plane))(-[a-z0-9]{5})+\b/g, '$1-*')
         .replaceAll(/\b[\d.]+(?=:22\b)/g, '*')
         .replaceAll(/ (\d+[smh])+( |$)/g, ' * ')

@@ -7,7 +7,10 @@ import { RIGHTS } from '../../apis/rights.ts';
 import { findPrograms } from '../env/binaries.ts';
 import { parseYAML } from '../env/client.ts';
 import { must } from '../env/command.ts';
+import { dryRun } from '../fixtures/dry-run.ts';
+import { sharedEnvironment } from '../jest/shared.ts';
 
+const environment = sharedEnvironment('manifests');
 const manifests = path.join(__dirname, '../../manifests');
 
 interface Manifest {
@@ -114,7 +117,7 @@ describe('components', () => {
   beforeAll(() => (folder = mkdtempSync(path.join(manifests, '../.overlay-'))));
   afterAll(() => rmSync(folder, { recursive: true }));
 
-  test('all of them go together with default, labelled and in its namespace', async () => {
+  test('all of them go together with default, labelled and in its namespace, and the API server takes them', async () => {
     const resources = ['../manifests/default'];
     const overlay = { resources, components: [...components, 'monitoring'].map((name) => `../manifests/${name}`) };
     writeFileSync(path.join(folder, 'kustomization.yaml'), JSON.stringify(overlay));
@@ -128,6 +131,15 @@ describe('components', () => {
       expect(metadata.labels).toMatchObject({ 'cluster.x-k8s.io/provider': 'infrastructure-remote' });
     }
     expect(objects.find(({ kind }) => kind === 'Deployment')?.spec).toMatchObject({ replicas: 2 });
+
+    const { controlPlane, namespace } = environment();
+    // A dry run makes no namespace for the objects that come after it.
+    const own = objects
+      .filter(({ apiVersion }) => !apiVersion.startsWith('monitoring.coreos.com/'))
+      .map(({ metadata, ...rest }) => ({ ...rest, metadata: { ...metadata, ...(metadata.namespace !== undefined && { namespace }) } }));
+    const { exitCode, stderr, stdout } = await dryRun(controlPlane, own);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+    expect(stdout.trim().split('\n')).toHaveLength(own.length);
   });
 
   test('the example builds, with its image and flag', async () => {

@@ -46,7 +46,7 @@ export function createMetrics(): Metrics {
   });
   const leader = new Gauge({
     name: 'leader_election_master_status',
-    help: 'Whether this process is the leader: 1 leader, 0 standby.',
+    help: 'Whether this process is the leader: 1 leader, or nobody is elected; 0 standby.',
     labelNames: ['name'],
     registers,
   });

@@ -81,6 +81,8 @@ function schemaOf(fields: Fields, top = true): object {
     ...(top && { $schema: 'http://json-schema.org/draft-07/schema#', title: 'Values' }),
     type: 'object',
     additionalProperties: false,
+    // What is null is not there, for Helm. Lists and maps may be emptied so; templates count on everything else.
+    required: Object.keys(fields).filter((name) => !isCollection(fields[name])),
     properties: Object.fromEntries([
       ...Object.entries(fields).map(([name, field]) => [
         name,
@@ -91,6 +93,9 @@ function schemaOf(fields: Fields, top = true): object {
     ]) as object,
   };
 }
+
+const isCollection = (field: Fields[string] | undefined): boolean =>
+  field?.kind === 'value' && ['array', 'object'].includes(String(field.schema.type));
 
 function rowsOf(fields: Fields, prefix = ''): string[] {
   return Object.entries(fields).flatMap(([name, field]) => {
@@ -118,8 +123,8 @@ The management cluster needs Cluster API's core provider and what makes bootstra
 \`image.repository\` is where you [pushed the image](../../docs/getting-started.md#install); the chart of a release has it already. The check that \`helm test\` runs looks for the kinds, for every right, and for a manager that leads.
 
 - An upgrade brings the changes of the kinds, too: they are part of the release. A rollback takes them back.
-- \`helm uninstall\` keeps the kinds and with them all objects, unless \`crds.keep\` was off. A release of the same name in the same namespace takes them over again; another one does with \`--take-ownership\`.
-- With \`watchNamespaces\` the manager has Roles in these and no right elsewhere, but to ask who may read its metrics. A second release for other namespaces, or for another \`watchFilter\`, needs \`crds.enabled=false\` and \`policy.enabled=false\`. Each release has a Lease of its own, in one namespace too.
+- \`helm uninstall\` keeps the kinds and with them all objects, unless \`crds.keep\` was off: then delete all objects first, while the manager is there. A release of the same name in the same namespace takes them over again; another one does with \`--take-ownership\`.
+- With \`watchNamespaces\` the manager has Roles in these and no right elsewhere, but to ask who may read its metrics. A second release for other namespaces, or for another \`watchFilter\`, needs \`crds.enabled=false\` and \`policy.enabled=false\`. Each release has a Lease of its own, in one namespace too. Before such a namespace is deleted delete the Clusters and the entries in it: its Roles go at once, and [without them](../../docs/runbooks/RemoteProviderForbidden.md#to-be-known) no host is cleaned.
 - [Argo CD](../../docs/argocd.md) applies the kinds first, and does not prune them while \`crds.keep\` is on.
 - Metrics are served over HTTPS to whoever has the right: bind the ClusterRole \`<namespace>-<release>-metrics-reader\` to the account of your Prometheus. [Monitoring](../../docs/monitoring.md) has the rest.
 - \`clusterctl move\` works between clusters that were installed so: the kinds carry the labels that it looks for.

@@ -42,11 +42,16 @@ const objects = (description: string, initial: object[] = []): Value =>
   value(initial, description, { type: 'array', items: { type: 'object' } });
 
 /** As the flags take it. */
-const duration = (initial: string, description: string): Value =>
-  text(initial, `${description} Such as \`90s\`, \`10m\` or \`1h30m\`.`, { pattern: '^(0|([0-9]+(\\.[0-9]+)?(h|m|s|ms))+)$' });
+const duration = (initial: string, description: string, more: ValueSchema = {}): Value =>
+  text(initial, `${description} Such as \`90s\`, \`10m\` or \`1h30m\`.`, { pattern: '^(0|([0-9]+(\\.[0-9]+)?(h|m|s|ms))+)$', ...more });
+/** A second pattern, as those of Go cannot look ahead. */
+const positiveDuration = (initial: string, description: string): Value => duration(initial, description, { allOf: [{ pattern: '[1-9]' }] });
 /** As the Prometheus operator takes it: whole numbers, each unit once. */
 const PROMETHEUS_DURATION = { pattern: '^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$', minLength: 1 };
 const NAMESPACE = { pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$', maxLength: 63 };
+/** Each of these may be empty. */
+const LABEL_VALUE = { pattern: '^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$', maxLength: 63 };
+const OBJECT_NAME = { pattern: '^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*)?$', maxLength: 253 };
 
 const restricted = { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } };
 const account = { runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, seccompProfile: { type: 'RuntimeDefault' } };
@@ -61,12 +66,12 @@ const what: Fields = {
       items: { type: 'string', ...NAMESPACE },
     },
   ),
-  watchFilter: text('', 'See only to objects whose label `cluster.x-k8s.io/watch-filter` has this value; empty: to all.'),
+  watchFilter: text('', 'See only to objects whose label `cluster.x-k8s.io/watch-filter` has this value; empty: to all.', LABEL_VALUE),
   concurrency: count(10, 'Objects of each kind that are reconciled at once. What takes time on a host runs beside that.'),
-  bootstrapTimeout: duration('1h', 'Longest time of a bootstrap.'),
+  bootstrapTimeout: positiveDuration('1h', 'Longest time of a bootstrap.'),
   cleanupDeadline: duration('10m', 'Time after which a machine goes although its host could not be cleaned; `0`: never.'),
   ssh: section('Connections to hosts.', {
-    connectTimeout: duration('20s', 'Longest time for connecting to one host or bastion.'),
+    connectTimeout: positiveDuration('20s', 'Longest time for connecting to one host or bastion.'),
     maxConnections: count(2000, 'Connections at once.'),
     maxConnectionsPerHost: count(2, 'Connections to one host at once.'),
     maxConnectionsPerBastion: count(100, 'Connections through one bastion at once.'),
@@ -84,7 +89,10 @@ const what: Fields = {
 const parts: Fields = {
   crds: section('The kinds. They are part of the release, so that an upgrade brings their changes.', {
     enabled: flag(true, 'Install them. Off where another release, clusterctl or Argo CD does.'),
-    keep: flag(true, 'Keep them, and with them every object, when the release is uninstalled or Argo CD prunes.'),
+    keep: flag(
+      true,
+      'Keep them, and with them every object, when the release is uninstalled or Argo CD prunes. Off: the manager must go last, so delete all objects before; else the kinds wait for objects whose hosts nobody cleans any more.',
+    ),
   }),
   policy: section('The admission policy that keeps templates as they are; it is for the whole cluster.', {
     enabled: flag(true, 'Install it. Off where another release does.'),
@@ -92,7 +100,7 @@ const parts: Fields = {
   rbac: section('Roles and their bindings.', { create: flag(true, 'Make them.') }),
   serviceAccount: section('The account of the manager.', {
     create: flag(true, 'Make it.'),
-    name: text('', 'Its name, if it is not that of the release.'),
+    name: text('', 'Its name, if it is not that of the release.', OBJECT_NAME),
     annotations: strings('Its annotations.'),
   }),
 };
@@ -101,13 +109,17 @@ const running: Fields = {
   replicaCount: count(1, 'Managers. One leads; the others stand by, which takes leaderElection.enabled.', 0),
   leaderElection: section('Leading by a Lease.', {
     enabled: flag(true, 'Lead by a Lease before doing anything.'),
-    leaseName: text('', 'Name of the Lease; empty: `<release>-leader-election`. No manager may run while it is changed.', {
-      maxLength: 253,
+    leaseName: text('', 'Name of the Lease; empty: `<release>-leader-election`. No manager may run while it is changed.', OBJECT_NAME),
+    namespace: text('', 'Namespace of the Lease; empty: that of the release.', {
+      pattern: '^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$',
+      maxLength: 63,
     }),
-    namespace: text('', 'Namespace of the Lease; empty: that of the release.', { pattern: '^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$' }),
-    leaseDuration: duration('15s', "Time after which a Lease that its leader does not renew is another one's."),
-    renewDeadline: duration('10s', 'Time without a renewal after which the leader ends itself; less than the duration.'),
-    retryPeriod: duration('2s', 'Time between two attempts to take or renew the Lease; the renew deadline is longer by more than a fifth.'),
+    leaseDuration: positiveDuration('15s', "Time after which a Lease that its leader does not renew is another one's."),
+    renewDeadline: positiveDuration('10s', 'Time without a renewal after which the leader ends itself; less than the duration.'),
+    retryPeriod: positiveDuration(
+      '2s',
+      'Time between two attempts to take or renew the Lease; the renew deadline is longer by more than a fifth.',
+    ),
   }),
   image: section('The image.', {
     repository: text('cluster-api-provider-remote', 'Where it is.', { minLength: 1 }),
@@ -119,16 +131,19 @@ const running: Fields = {
     type: 'array',
     items: { type: 'object', required: ['name'], additionalProperties: false, properties: { name: { type: 'string', minLength: 1 } } },
   }),
-  nameOverride: text('', 'Name of the application in labels, if it is not that of the chart.'),
-  // As long as the name of a release may be: Services with this and a word more must not have more than 63 characters.
-  fullnameOverride: text('', 'Name of the objects, if it is not that of the release.', { maxLength: 53 }),
+  nameOverride: text('', 'Name of the application in labels, if it is not that of the chart.', LABEL_VALUE),
+  // As Services are named, and as long as the name of a release may be: with a word more it must not have more than 63 characters.
+  fullnameOverride: text('', 'Name of the objects, if it is not that of the release.', {
+    pattern: '^([a-z]([-a-z0-9]*[a-z0-9])?)?$',
+    maxLength: 53,
+  }),
   resources: object('Requests and limits.', { requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '1Gi' } }),
   terminationGracePeriodSeconds: count(15, 'Time to end in order; runs go on on their hosts.', 1),
   podSecurityContext: object('Security context of the Pod.', account),
   securityContext: object('Security context of the container.', restricted),
   podLabels: strings('More labels of the Pod.'),
   podAnnotations: strings('Annotations of the Pod.'),
-  priorityClassName: text('', 'Priority class of the Pod.'),
+  priorityClassName: text('', 'Priority class of the Pod.', OBJECT_NAME),
   nodeSelector: strings('Nodes that the Pod may run on.'),
   tolerations: objects('Taints that the Pod bears.', [{ key: 'node-role.kubernetes.io/control-plane', effect: 'NoSchedule' }]),
   affinity: object('Affinity of the Pod.'),
@@ -137,7 +152,11 @@ const running: Fields = {
   extraVolumeMounts: objects('More mounts of the container.'),
   podDisruptionBudget: section('Keeps a manager there while nodes are drained.', {
     enabled: flag(false, 'Make it. It helps with two replicas or more.'),
-    maxUnavailable: value(1, 'Managers that may be away.', { type: ['integer', 'string'] }),
+    maxUnavailable: value(1, 'Managers that may be away.', {
+      type: ['integer', 'string'],
+      minimum: 0,
+      pattern: '^(100|[1-9]?[0-9])%$',
+    }),
   }),
 };
 
@@ -149,6 +168,7 @@ const observing: Fields = {
     certificateSecret: text(
       '',
       'Secret with tls.crt and tls.key, such as cert-manager makes it; empty: the manager makes a certificate at its start.',
+      OBJECT_NAME,
     ),
   }),
   metrics: section('What collects and shows the metrics.', {
@@ -160,9 +180,10 @@ const observing: Fields = {
       authorization: object(
         "How Prometheus proves who it is (authorization of the endpoint: a token in a Secret); empty: by its own account's token (bearerTokenFile).",
       ),
-      tlsConfig: object('How the certificate is verified, where diagnostics.certificateSecret is set (tlsConfig of the endpoint).', {
-        insecureSkipVerify: true,
-      }),
+      // Empty, here and elsewhere where there is a default: Helm would merge that into what is given.
+      tlsConfig: object(
+        'How the certificate is verified, where diagnostics.certificateSecret is set (tlsConfig of the endpoint); empty: not at all (insecureSkipVerify).',
+      ),
     }),
     prometheusRule: section('Alerts, for the Prometheus operator.', {
       enabled: flag(false, 'Make them.'),
@@ -173,10 +194,7 @@ const observing: Fields = {
     }),
     dashboard: section('A Grafana dashboard, as a ConfigMap that its sidecar loads.', {
       enabled: flag(false, 'Make it.'),
-      labels: value({ grafana_dashboard: '1' }, 'Labels by which Grafana chooses it.', {
-        type: 'object',
-        additionalProperties: { type: 'string' },
-      }),
+      labels: strings("Labels by which Grafana chooses it; empty: `grafana_dashboard: '1'`."),
       annotations: strings('Annotations, such as its folder.'),
     }),
   }),

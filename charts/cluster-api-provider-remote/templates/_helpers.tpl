@@ -16,18 +16,18 @@
 {{- end }}
 
 {{- define "provider.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "provider.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "provider.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "provider.labels" -}}
-app.kubernetes.io/name: {{ include "provider.name" . }}
+app.kubernetes.io/name: {{ include "provider.name" . | quote }}
 {{ include "provider.releaseLabels" . }}
 {{- end }}
 
 {{- /* Of all objects, whichever part of the application they are. */}}
 {{- define "provider.releaseLabels" -}}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
@@ -58,7 +58,7 @@ cluster.x-k8s.io/provider: infrastructure-remote
 - --namespace={{ join "," . }}
 {{- end }}
 {{- with .Values.watchFilter }}
-- --watch-filter={{ . }}
+- {{ printf "--watch-filter=%s" . | quote }}
 {{- end }}
 {{- if .Values.leaderElection.enabled }}
 - --leader-elect
@@ -75,7 +75,7 @@ cluster.x-k8s.io/provider: infrastructure-remote
 {{- else if .Values.diagnostics.certificateSecret }}
 - --diagnostics-cert-dir=/diagnostics-certificate
 {{- end }}
-- --concurrency={{ .Values.concurrency }}
+- --concurrency={{ int .Values.concurrency }}
 - --bootstrap-timeout={{ .Values.bootstrapTimeout }}
 - --cleanup-deadline={{ .Values.cleanupDeadline }}
 - --ssh-connect-timeout={{ .Values.ssh.connectTimeout }}
@@ -89,7 +89,7 @@ cluster.x-k8s.io/provider: infrastructure-remote
 - --log-run-output
 {{- end }}
 - --logging-format={{ .Values.logging.format }}
-- --v={{ .Values.logging.verbosity }}
+- --v={{ int .Values.logging.verbosity }}
 {{- with .Values.extraArgs }}
 {{ toYaml . }}
 {{- end }}
@@ -117,7 +117,7 @@ cluster.x-k8s.io/provider: infrastructure-remote
 {{- if eq (int .Values.health.port) (int .Values.diagnostics.port) }}
 {{- fail (printf "health.port and diagnostics.port are both %d" (int .Values.health.port)) }}
 {{- end }}
-{{- if and .Values.podDisruptionBudget.enabled (eq (toString .Values.podDisruptionBudget.maxUnavailable) "0") }}
-{{- fail "podDisruptionBudget.maxUnavailable is 0: no node with a manager on it could be drained" }}
+{{- if and .Values.podDisruptionBudget.enabled (has (toString .Values.podDisruptionBudget.maxUnavailable) (list "0" "0%")) }}
+{{- fail (printf "podDisruptionBudget.maxUnavailable is %v: no node with a manager on it could be drained" .Values.podDisruptionBudget.maxUnavailable) }}
 {{- end }}
 {{- end }}
