@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { BootstrapDataError } from './bootstrap/plan.ts';
+import { BootstrapDataError, HostUnknown } from './bootstrap/plan.ts';
 import { planBootstrap } from './bootstrap/planner.ts';
 import { decryptIn, plannerIn, startDecrypting, startPlanning } from './reading.ts';
 import { parsePrivateKey } from './ssh/private-key.ts';
@@ -26,6 +26,11 @@ test('a plan from the thread is the plan', async () => {
     ...here,
     steps: here.steps.map((step) => (step.kind === 'file' ? { ...step, content: expect.any(Uint8Array) as unknown } : step)),
   });
+});
+
+test('what only the host can say is told from what is wrong', async () => {
+  const value = Buffer.from('## template: jinja\n#cloud-config\nruncmd: ["{{ v1.distro }}"]\n');
+  await expect(planner({ value }, INSTANCE)).rejects.toBeInstanceOf(HostUnknown);
 });
 
 test('a document that would take too long is refused, and the next one is read', async () => {

@@ -1,5 +1,5 @@
 /** Bootstrap data and encrypted keys are read in threads of their own, so that neither holds up the event loop. */
-import { BootstrapDataError, type Planner } from './bootstrap/plan.ts';
+import { BootstrapDataError, HostUnknown, type Planner } from './bootstrap/plan.ts';
 import { LimitExceeded, Thread } from './framework/thread.ts';
 import type { Decrypt } from './ssh/key-ring.ts';
 import { SSHError } from './ssh/types.ts';
@@ -20,6 +20,7 @@ export const plannerIn =
   async (data, instance) => {
     try {
       const planned = await thread.call('plan', data, instance);
+      if (planned === 'host unknown') throw new HostUnknown();
       if (!('refused' in planned)) return planned;
       const { reason, message, findings } = planned.refused;
       throw new BootstrapDataError(reason, message, findings);

@@ -1,5 +1,5 @@
 /** What runs in worker threads: reading what people wrote, which may take long or much. See reading.ts for who calls it. */
-import { BootstrapDataError, type BootstrapData, type InstanceData, type Plan } from './bootstrap/plan.ts';
+import { BootstrapDataError, type BootstrapData, HostUnknown, type InstanceData, type Plan } from './bootstrap/plan.ts';
 import { planBootstrap } from './bootstrap/planner.ts';
 import { serve } from './framework/thread.ts';
 import { parsePrivateKey } from './ssh/private-key.ts';
@@ -12,10 +12,11 @@ export const FUNCTIONS = {
   plan(
     data: BootstrapData,
     instance: InstanceData,
-  ): Plan | { refused: Refusal<BootstrapDataError['reason']> & Pick<BootstrapDataError, 'findings'> } {
+  ): Plan | 'host unknown' | { refused: Refusal<BootstrapDataError['reason']> & Pick<BootstrapDataError, 'findings'> } {
     try {
       return planBootstrap(data, instance);
     } catch (error) {
+      if (error instanceof HostUnknown) return 'host unknown';
       if (!(error instanceof BootstrapDataError)) throw error;
       const { reason, message, findings } = error;
       return { refused: { reason, message, findings } };

@@ -273,7 +273,7 @@ export const FINDINGS: Record<string, string> = {
   SecondHeader: 'Another #cloud-config begins in the middle of the data; all of it is one document, as in cloud-init.',
   DuplicateUser: 'Two entries of users have one name and are one user; of a field that both have the first counts, as in cloud-init.',
   TemplateVariableMissing:
-    'The template names a variable that does not exist here; CI_MISSING_JINJA_VAR/<name> stands in its place, as in cloud-init.',
+    'The template names a variable that does not exist here. As in cloud-init, CI_MISSING_JINJA_VAR/<name> is written in its place, and asked for it is undefined.',
   RunsOnceOnly: 'bootcmd runs once, with the bootstrap, and not at every boot.',
   KeyWithoutEffect: 'A key has no effect on a machine that exists already; the message says why.',
   PermissionsNumber: 'Permissions are a number in place of a quoted string; the message says how it was read.',

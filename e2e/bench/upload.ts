@@ -85,6 +85,7 @@ async function toFirstCommand(host: Host, target: Target): Promise<number> {
       claimant: { runID: `upload-${++runs}`, machine: { namespace: 'bench', name: 'upload', uid: 'none' } },
       cleanup: planCleanup({ commands: ['rm -rf /srv/upload'] }),
       plan: () => Promise.resolve(planBootstrap({ value: Buffer.from(document) }, { hostname: host.name, instanceID: 'bench' })),
+      asksHost: false,
       begun: false,
       options: { commandsAsScript: false, workingDir: '/' },
       isGone: () => Promise.resolve(false),

@@ -138,6 +138,36 @@ describe('bootstrap data', () => {
       await reports.ready('corrected');
       expect(await runsOf(host)).toBe(1);
     },
+    'a template that only its host makes one that can not be carried out': async () => {
+      const header = '## template: jinja\n';
+      const host = await start('template', `${header}#cloud-config\n{% if v1.machine.lower() %}phone_home: {}{% endif %}\n`);
+      const says = ['phone_home (line 3)'];
+      const type = 'BootstrapExecSucceeded';
+      await reports.expect('template', { type, status: 'False', reason: 'BootstrapKeyUnsupported', says, ready: 'False' });
+      expect(await host.exists(CLAIM)).toBe(false);
+      expect((await environment().client.get(machine('template'))).status).not.toHaveProperty('bootstrap');
+      const mended = counting(["echo {{ v1.kernel_release.split('.')[0] }} {{ {v1.machine: v1.distro}[v1.machine] }} >/root/said"]);
+      await environment().client.apply(objects.bootstrapData('template', header + mended));
+      await annotate('template', { 'e2e/look': 'again' });
+      await reports.ready('template');
+      expect(await runsOf(host)).toBe(1);
+      expect((await host.exec('cat /root/said')).stdout).toMatch(/^\d+ debian$/m);
+      expect(await reports.eventsOf('template', 'TemplateVariableMissing')).toEqual([]);
+    },
+    'such a template leaves nothing that would hold up the deletion': async () => {
+      const host = await start('templated', '## template: jinja\n#cloud-config\n{{ v1.distro }}: 1\n');
+      const says = ['debian (line 3)'];
+      await reports.expect('templated', {
+        type: 'BootstrapExecSucceeded',
+        status: 'False',
+        reason: 'BootstrapKeyUnsupported',
+        says,
+        ready: 'False',
+      });
+      await environment().client.delete(objects.clusterRef('Machine', 'templated'));
+      await environment().client.waitForGone(machine('templated'));
+      expect(await host.exists(CLAIM)).toBe(false);
+    },
     'duplicate keys work, with a warning': async () => {
       const host = await start('duplicate', `#cloud-config\nruncmd:\n- touch /first\n${counting().replace('#cloud-config\n', '')}`);
       const ready = await reports.ready('duplicate');

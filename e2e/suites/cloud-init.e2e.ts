@@ -16,13 +16,16 @@ import { DIFFERENCES } from '../fixtures/cloud-init/differences.ts';
 import { randomDocuments } from '../fixtures/cloud-init/documents.ts';
 import { DISK_DIFFERENCES } from '../fixtures/disks/differences.ts';
 import { KeyServer } from '../fixtures/cloud-init/key-server.ts';
+import { comparedNames, givenOf, instanceDataOf, queriedKeys } from '../fixtures/cloud-init/instance-data.ts';
 import { mergedByCloudInit, mergedByOperator, randomMerges } from '../fixtures/cloud-init/merging.ts';
 import { renderedByCloudInit, renderedByOperator } from '../fixtures/cloud-init/rendering.ts';
 import { Objects } from '../fixtures/objects.ts';
 import { Lanes, print, printed } from '../fixtures/oracle/lanes.ts';
+import { INSTANCE as INSTANCE_ID, whatSays } from '../fixtures/oracle/operator.ts';
 import { Reports } from '../fixtures/reports.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
-import { instanceVariables } from '../../operator/bootstrap/template/template.ts';
+import { variablesOf } from '../../operator/bootstrap/template/instance.ts';
+import { instanceData } from '../../operator/controllers/remotemachine/bootstrap-data.ts';
 import { randomTemplates } from '../../operator/bootstrap/template/testing/random.ts';
 import { INSTANCE, RENDERED } from '../../operator/bootstrap/template/testing/table.ts';
 
@@ -94,7 +97,7 @@ test('documents are merged as cloud-init’s own handler merges them', async () 
 
 test('templates are rendered as cloud-init’s own templater renders them', async () => {
   const templates = [...RENDERED.map(([template]) => template), ...randomTemplates(1000, Number(SEED))];
-  const theirs = await renderedByCloudInit(lanes.reference, templates, instanceVariables(INSTANCE));
+  const theirs = await renderedByCloudInit(lanes.reference, templates, givenOf(variablesOf(INSTANCE)));
   const expected = theirs.slice(0, RENDERED.length).map((text, index) => [templates[index], text]);
   expect(expected).toEqual(RENDERED);
   const rendered = templates.map((template, index) => ({ template, ours: renderedByOperator(template), theirs: theirs[index] }));
@@ -102,6 +105,24 @@ test('templates are rendered as cloud-init’s own templater renders them', asyn
   const accepted = rendered.filter(({ ours }) => ours !== null);
   expect(accepted.filter(({ ours, theirs }) => ours !== theirs).slice(0, 3)).toEqual([]);
   expect(accepted.length).toBeGreaterThan(0.9 * rendered.filter(({ theirs }) => theirs !== null).length);
+});
+
+test('templates find the names of cloud-init’s own instance data, or are refused', async () => {
+  const host = lanes.reference;
+  await host.reimage();
+  await applyByCloudInit(host, '#cloud-config\nruncmd: [date]\n');
+  const instance = { runID: INSTANCE_ID, name: host.name, failureDomain: undefined };
+  const ours = variablesOf(instanceData(instance, await whatSays(host)));
+  const { lacking, differing, more, withheld } = comparedNames(await instanceDataOf(host), ours);
+  print(`names that are refused here: ${withheld.join(', ')}; that are not cloud-init’s: ${more.join(', ')}`);
+  expect(lacking).toEqual([]);
+  expect(new Set(differing.map((name) => name.replace('v1.', '')))).toEqual(
+    new Set(['cloud_id', 'cloud-name', 'cloud_name', 'platform', 'subplatform']),
+  );
+  expect((await queriedKeys(host)).filter((name) => !Object.hasOwn(ours, name))).toEqual([]);
+  const page = readFileSync(join(import.meta.dirname, '../../docs/cloud-config-differences.md'), 'utf8');
+  const told = [...withheld, ...more, ...differing].map((name) => name.split('.').at(-1) ?? '').filter((name) => !name.includes('-'));
+  expect(told.filter((name) => !page.includes(`\`${name}\``))).toEqual([]);
 });
 
 test('documents by the whole operator, from a Machine and its bootstrap Secret', async () => {

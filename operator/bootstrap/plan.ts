@@ -81,15 +81,34 @@ export function sentenceOf({ path, line, part, message }: Finding): string {
   return `${[path, place && `(${place})`].filter((word) => word !== '').join(' ')}: ${message}`;
 }
 
-/** Values that the data's Jinja template may name: cloud-init's standardised instance data. */
+/** What the plan of a machine's data depends on besides the data: values that its Jinja template may name, and more. */
 export interface InstanceData {
+  /** The host's name. Before contact the machine's name stands for it, in all that is no template. */
   hostname: string;
   instanceID: string;
   /** The failure domain; the region too, as Cluster API knows no other place. */
   failureDomain?: string;
+  /** What the host says of its system. Not set before contact: a template that names something of the host throws HostUnknown. */
+  system?: HostSystem;
+}
+
+/** Empty texts are what the host does not say. */
+export interface HostSystem {
   /** As uname(1) says: `-r`, `-m`. */
-  kernelRelease?: string;
-  architecture?: string;
+  kernelRelease: string;
+  architecture: string;
+  /** Such as `glibc 2.36`. */
+  libc: string;
+  /** ID, VERSION_ID and others of os-release(5). */
+  release: Partial<Record<string, string>>;
+}
+
+/** The data's template asks for what only its host can say, and the host has not been asked yet. */
+export class HostUnknown extends Error {
+  constructor() {
+    super('the data is a template that names something of its host');
+    this.name = 'HostUnknown';
+  }
 }
 
 export type BootstrapDataErrorReason =
@@ -119,5 +138,5 @@ export interface BootstrapData {
   format?: string;
 }
 
-/** The plan for a host, read somewhere. @throws BootstrapDataError */
+/** The plan for a host, read somewhere. @throws BootstrapDataError, and HostUnknown where the instance data has no system */
 export type Planner = (data: BootstrapData, instance: InstanceData) => Promise<Plan>;

@@ -6,6 +6,7 @@ import { MODULES } from './cloud-config/modules/index.ts';
 import { BootstrapDataError } from './plan.ts';
 import { planBootstrap } from './planner.ts';
 import { anyTemplate } from './template/testing/random.ts';
+import { INSTANCE } from './template/testing/table.ts';
 
 /** Documents of providers, and those that end-to-end tests hold against cloud-init and Ignition: MIME, archives and scripts among them. */
 const CORPUS = join(__dirname, '../../e2e/corpus');
@@ -21,7 +22,7 @@ const SECRET = 's3cr3t of nobody!';
 /** Whatever the data is: a plan, or the one error that says why not. */
 function planOrRefusal(value: Uint8Array, format?: string): void {
   try {
-    const plan = planBootstrap({ value, ...(format === undefined ? {} : { format }) }, { hostname: 'h', instanceID: 'i' });
+    const plan = planBootstrap({ value, ...(format === undefined ? {} : { format }) }, INSTANCE);
     for (const step of plan.steps) expect(step.name).not.toBe('');
     expect(JSON.stringify(plan.findings)).not.toContain(SECRET);
     expect(structuredClone(plan)).toEqual(plan);

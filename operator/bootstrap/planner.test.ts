@@ -4,8 +4,14 @@ import { gzipSync } from 'node:zlib';
 import { asScript } from './as-script.ts';
 import { BootstrapDataError, type CommandStep, type FileStep, type InstanceData, type Plan, type Step } from './plan.ts';
 import { planBootstrap } from './planner.ts';
+import { INSTANCE } from './template/testing/table.ts';
 
-const instance: InstanceData = { hostname: 'node-1.example.org', instanceID: 'default-worker-0-1', failureDomain: 'eu' };
+const instance: InstanceData = {
+  ...INSTANCE,
+  hostname: 'node-1.example.org',
+  instanceID: 'default-worker-0-1',
+  failureDomain: 'eu',
+};
 
 const plan = (text: string | Uint8Array, format?: string): Plan =>
   planBootstrap({ value: typeof text === 'string' ? Buffer.from(text) : text, ...(format === undefined ? {} : { format }) }, instance);

@@ -9,12 +9,13 @@ import { headerMissing, naming, type Part, partsOf } from './parts/parts.ts';
 import { beside, findingsOf, planBoothook } from './parts/scripts.ts';
 import { mentionsSentinel } from './sentinel.ts';
 import { told } from './problems.ts';
-import { BootstrapDataError, type BootstrapData, type Finding, type InstanceData, type Plan, type Step } from './plan.ts';
+import { BootstrapDataError, type BootstrapData, type Finding, HostUnknown, type InstanceData, type Plan, type Step } from './plan.ts';
 
 /**
  * The ordered steps of a run, from a bootstrap Secret's content. Pure, with plain data in and out, so that it can run in a
  * worker thread; the whole document is checked before a plan is returned.
- * @throws BootstrapDataError and nothing else, with every problem of the document in one message
+ * @throws BootstrapDataError, with every problem of the document in one message; HostUnknown where the instance data has no system; and
+ * nothing else
  */
 export function planBootstrap(data: BootstrapData, instance: InstanceData): Plan {
   try {
@@ -25,7 +26,7 @@ export function planBootstrap(data: BootstrapData, instance: InstanceData): Plan
       : plan(partsOf(text, instance, budget), instance, budget);
     return { steps, expectsSentinel: steps.some(mentionsSentinel), findings: told(findings) };
   } catch (cause) {
-    if (cause instanceof BootstrapDataError) throw cause;
+    if (cause instanceof BootstrapDataError || cause instanceof HostUnknown) throw cause;
     // Parsers recurse: a document nested without end exhausts the stack. Its text must not get into the message.
     const what = cause instanceof RangeError ? 'it is nested too deeply or grows too large' : 'it cannot be read';
     throw new BootstrapDataError('BootstrapDataInvalid', `the bootstrap data is not valid: ${what}`, [], cause);

@@ -61,7 +61,7 @@ test('the same run may claim again, and keeps its cleanup plan', async () => {
 
 test('facts are what the host says of itself', async () => {
   await using host = new LocalHost();
-  const { facts } = await host.runner().claim(CLAIMANT, undefined);
+  const { facts, release, libc } = await host.runner().claim(CLAIMANT, undefined);
   const said = (command: string): string => execFileSync('sh', ['-c', command], { encoding: 'utf8' }).trim();
   expect(facts).toEqual({
     hostname: said('uname -n'),
@@ -73,6 +73,10 @@ test('facts are what the host says of itself', async () => {
     memory: Number(said('grep MemTotal /proc/meminfo | tr -dc 0-9')) * 1024,
     hostKey: 'SHA256:test',
   });
+  expect(release).toMatchObject({ ID: said('. /etc/os-release; echo "$ID"'), VERSION_ID: said('. /etc/os-release; echo "$VERSION_ID"') });
+  expect(release['VERSION']).toBe(said('. /etc/os-release; echo "$VERSION"'));
+  expect(libc).toBe(said('getconf GNU_LIBC_VERSION'));
+  expect(await host.runner().inspect(RUN)).toMatchObject({ facts, release, libc });
 });
 
 test('inspect names the holder to everybody and the state only to its run', async () => {

@@ -52,12 +52,16 @@ const request = (committed: Promise<void>): BootstrapRequest => ({
   plan: () => Promise.resolve({ steps: [], expectsSentinel: false, findings: [] }),
   options: { commandsAsScript: false, workingDir: '/' },
   isGone: () => Promise.resolve(false),
+  asksHost: false,
   begun: false,
   timeout: 1_000,
   onTouch: () => undefined,
   committed,
   output: { write: () => undefined, flush: () => undefined },
 });
+
+const work = () => ({ signal: new AbortController().signal, report: () => undefined });
+const at = Promise.resolve();
 
 test('a run starts when it may, and not at contact', async () => {
   const { executor, asked } = host();
@@ -83,9 +87,6 @@ test('one that is ended while it waits to start does not', async () => {
   expect(asked).toEqual(['claim', 'close']);
 });
 
-const work = () => ({ signal: new AbortController().signal, report: () => undefined });
-const at = Promise.resolve();
-
 test('what a command printed last is told whole or not, before another one begins and at the end', async () => {
   const told: string[] = [];
   const printed = (text: string): FollowEvent => ({ kind: 'output', chunk: Buffer.from(text), offset: 0 });
@@ -98,6 +99,45 @@ test('what a command printed last is told whole or not, before another one begin
   const output = { write: (chunk: Buffer) => void told.push(chunk.toString()), flush: () => void told.push('flush') };
   await executor.bootstrap(ACCESS, { ...request(at), output }, work());
   expect(told).toEqual(['a', 'flush', 'b', 'flush']);
+});
+
+describe('where the host decides whether there is a plan', () => {
+  const said = { facts: { hostname: 'h' }, release: { ID: 'debian' }, libc: '' };
+  const asking = (state: object | undefined, asked: string[] = []) => ({
+    inspect: () => Promise.resolve((asked.push('inspect'), { ...said, state, holder: undefined })),
+  });
+  const plan = { steps: [], expectsSentinel: false, findings: [] };
+  const refusing = () => Promise.reject(new Error('refused'));
+
+  test('it is asked first, and the plan that was looked at is run', async () => {
+    const seen: string[] = [];
+    const run = (_: string, ran: unknown) => Promise.resolve((seen.push(ran === plan ? 'run it' : 'run another'), FINISHED));
+    const { executor, asked } = host({ ...asking(undefined, seen), run });
+    const planned = jest.fn(() => Promise.resolve((seen.push('plan'), plan)));
+    expect(await executor.bootstrap(ACCESS, { ...request(at), asksHost: true, plan: planned }, work())).toMatchObject({ ended: FINISHED });
+    expect(planned.mock.calls).toEqual([[expect.objectContaining(said)]]);
+    expect([seen, asked]).toEqual([
+      ['inspect', 'plan', 'run it'],
+      ['claim', 'close'],
+    ]);
+  });
+
+  test('it is left as it was where there is none', async () => {
+    const { executor, asked } = host(asking(undefined));
+    const onTouch = jest.fn();
+    const failing = { ...request(at), asksHost: true, plan: refusing, onTouch };
+    await expect(executor.bootstrap(ACCESS, failing, work())).rejects.toThrow('refused');
+    expect(asked).toEqual(['close']);
+    expect(onTouch).not.toHaveBeenCalled();
+  });
+
+  test.each([true, false])('a run that lives there is followed all the same (known to have begun: %s)', async (begun) => {
+    const state = { phase: 'Running', startedAt: STARTED, age: 1, command: 'c' };
+    const { executor, asked } = host({ ...asking(state), claim: () => Promise.resolve({ ...said, state }) });
+    const { ended } = await executor.bootstrap(ACCESS, { ...request(at), begun, asksHost: true, plan: refusing }, work());
+    expect(ended).toEqual(FINISHED);
+    expect(asked).toEqual(['follow', 'close']);
+  });
 });
 
 describe('a run that had its host before', () => {

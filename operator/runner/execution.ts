@@ -9,6 +9,7 @@ import {
   type Claimant,
   type CleanResult,
   type FollowEvent,
+  type HostSaid,
   RunnerError,
   type Runner,
   type RunnerFactory,
@@ -16,7 +17,9 @@ import {
   type RunState,
 } from './types.ts';
 
-type Claimed = Awaited<ReturnType<Runner['inspect']>>;
+type Found = Awaited<ReturnType<Runner['inspect']>>;
+/** A run whose plan is asked for once it may start. */
+type Planned = Omit<BootstrapRequest, 'plan'> & { plan: () => Promise<Plan> };
 
 /** How to get at a host. */
 export interface HostAccess {
@@ -40,8 +43,10 @@ export interface OutputSink {
 export interface BootstrapRequest {
   claimant: Claimant;
   cleanup: CleanupPlan | undefined;
-  /** The plan for a host with these facts. Undefined: a run that was started before is followed, a new one can't be started. */
-  plan: ((facts: HostFacts) => Promise<Plan>) | undefined;
+  /** The plan for a host that says this. Undefined: a run that was started before is followed, a new one can't be started. */
+  plan: ((said: HostSaid) => Promise<Plan>) | undefined;
+  /** What the host says decides whether there is a plan: it is asked before it is claimed, and is left as it was where there is none. */
+  asksHost: boolean;
   /** The run has had its host before: it is looked for there, and never claims it anew. */
   begun: boolean;
   /** See ClaimOptions. */
@@ -133,7 +138,12 @@ function endOf(state: RunState): Extract<RunState, { phase: 'Finished' | 'Vanish
 }
 
 /** Takes what a follow sees where it belongs. */
-function listener({ output }: BootstrapRequest, contact: Contact, deadline: Deadline, work: Work): (event: FollowEvent) => void {
+function listener(
+  { output }: Pick<BootstrapRequest, 'output'>,
+  contact: Contact,
+  deadline: Deadline,
+  work: Work,
+): (event: FollowEvent) => void {
   let startedAt: Date | undefined;
   return (event) => {
     switch (event.kind) {
@@ -191,6 +201,24 @@ async function orphanOf(refusal: unknown, { isGone }: BootstrapRequest, signal: 
   return holder !== undefined && (await isGone(holder, signal).catch(() => false)) ? holder.runID : undefined;
 }
 
+/** Before the host is claimed. What began there is followed to its end, whatever became of its data. */
+async function planAhead(found: Found, { begun, plan }: BootstrapRequest): Promise<Plan | undefined> {
+  try {
+    return await plan?.(found);
+  } catch (error) {
+    const mayStart = found.state === undefined ? !begun : found.state.phase === 'Claimed';
+    if (mayStart) throw error;
+    return undefined;
+  }
+}
+
+/** The plan of a run that may start now: the one that was made ahead, if there is one. */
+async function planOf({ plan, committed }: BootstrapRequest, said: HostSaid, ahead: Plan | undefined, signal: AbortSignal): Promise<Plan> {
+  if (plan === undefined) throw new RunUnavailable('the run was not started yet and its bootstrap data is gone');
+  await abortable<void>(signal, (resolve) => void committed.then(resolve));
+  return ahead ?? plan(said);
+}
+
 export class Executor {
   readonly #dialer: Dialer;
   readonly #createRunner: RunnerFactory;
@@ -207,11 +235,14 @@ export class Executor {
     return this.#connected(access, work.signal, async (connection) => {
       const { runID } = request.claimant;
       const runner = this.#createRunner(connection, access.privilege, work.signal);
-      const claimed = await (request.begun ? runner.inspect(runID) : this.#claim(runner, request, work.signal));
+      const found = request.begun || request.asksHost ? await runner.inspect(runID, request.asksHost) : undefined;
+      const ahead = found && request.asksHost ? await planAhead(found, request) : undefined;
+      const claimed = found && request.begun ? found : await this.#claim(runner, request, work.signal);
       const contact = { facts: { ...claimed.facts, hostKey: connection.hostKey.fingerprint }, hostKey: connection.hostKey };
       if (claimed.state === undefined) return { ...contact, ended: { phase: 'Lost', holder: claimed.holder } };
       work.report({ contact });
-      const ended = await this.#ended(connection, access.privilege, claimed.state, request, contact, work);
+      const plan = (): Promise<Plan> => planOf(request, claimed, ahead, work.signal);
+      const ended = await this.#ended(connection, access.privilege, claimed.state, { ...request, plan }, contact, work);
       request.output.flush();
       return { ...contact, ended };
     });
@@ -246,7 +277,7 @@ export class Executor {
   }
 
   /** A refusal leaves nothing of us on the host; any other outcome may, also an answer that was cut off. */
-  async #claim(runner: Runner, request: BootstrapRequest, signal: AbortSignal): Promise<Claimed> {
+  async #claim(runner: Runner, request: BootstrapRequest, signal: AbortSignal): Promise<Found> {
     const { claimant, cleanup, abandoned, onTouch } = request;
     try {
       const claimed = await runner.claim(claimant, cleanup, { abandoned }).catch(async (refusal: unknown) => {
@@ -278,7 +309,7 @@ export class Executor {
     connection: Connection,
     privilege: Privilege,
     state: RunState,
-    request: BootstrapRequest,
+    request: Planned,
     contact: Contact,
     work: Work,
   ): Promise<Ended> {
@@ -293,7 +324,7 @@ export class Executor {
     const limited = this.#createRunner(connection, privilege, AbortSignal.any([work.signal, deadline.signal]));
     try {
       const on = listener(request, contact, deadline, work);
-      const plan = state.phase === 'Claimed' ? await this.#planOf(request, contact, work.signal) : undefined;
+      const plan = state.phase === 'Claimed' ? await request.plan() : undefined;
       const after = await (plan === undefined ? limited.follow(runID, 0, on) : limited.run(runID, plan, request.options, on));
       const ended = endOf(after);
       if (ended !== undefined) return ended;
@@ -306,13 +337,6 @@ export class Executor {
     const ended = await this.#timedOut(runner, runID);
     await runner.tidy(runID);
     return ended;
-  }
-
-  /** The plan of a run that may start now. */
-  async #planOf({ plan, committed }: BootstrapRequest, { facts }: Contact, signal: AbortSignal): Promise<Plan> {
-    if (plan === undefined) throw new RunUnavailable('the run was not started yet and its bootstrap data is gone');
-    await abortable<void>(signal, (resolve) => void committed.then(resolve));
-    return plan(facts);
   }
 
   async #timedOut(runner: ReturnType<RunnerFactory>, runID: string): Promise<Ended> {

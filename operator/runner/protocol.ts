@@ -3,7 +3,7 @@ import type { HostFacts } from '../../apis/infrastructure/status.ts';
 import { Tail } from '../ssh/output.ts';
 import { OutputParser } from './output-parser.ts';
 import { date, decodeName, parseResult, splitAtSpace, type JobResult, type Line } from './words.ts';
-import { RunnerError, type Claimant, type RunnerErrorReason, type RunState } from './types.ts';
+import { RunnerError, type Claimant, type HostSaid, type RunnerErrorReason, type RunState } from './types.ts';
 
 /** Bytes of output that a state carries. */
 export const TAIL = 8 * 1024;
@@ -65,27 +65,29 @@ export function holderOf(lines: readonly Line[]): Claimant | undefined {
   return { runID, machine: { namespace: value('namespace'), name: value('name'), uid: value('uid') } };
 }
 
-export function factsOf(lines: readonly Line[], hostKey: string): HostFacts {
+export function saidBy(lines: readonly Line[], hostKey: string): HostSaid {
   const facts = valuesOf(lines, 'fact');
+  const release = valuesOf(lines, 'release');
   const word = (key: string): string | undefined => facts.get(key)?.trim() || undefined;
   const count = (key: string): number | undefined => {
     const value = Number(facts.get(key));
     return Number.isSafeInteger(value) && value > 0 ? value : undefined;
   };
-  return known({
+  const known = withoutGaps({
     hostname: word('hostname'),
     machineID: word('machineID'),
-    os: word('os'),
+    os: release.get('PRETTY_NAME')?.trim() || undefined,
     kernel: word('kernel'),
     architecture: word('architecture'),
     cpus: count('cpus'),
     memory: count('memory'),
     hostKey,
   });
+  return { facts: known, release: Object.fromEntries(release), libc: word('libc') ?? '' };
 }
 
 /** Without what the host did not say. */
-function known(facts: { [K in keyof HostFacts]: HostFacts[K] | undefined }): HostFacts {
+function withoutGaps(facts: { [K in keyof HostFacts]: HostFacts[K] | undefined }): HostFacts {
   return Object.fromEntries(Object.entries(facts).filter(([, value]) => value !== undefined));
 }
 

@@ -215,11 +215,13 @@ say_facts() {
     [ ! -r "$file" ] || break
   done
   # os-release(5): assignments of a shell, quoted where it needs to be.
-  os=
-  while read -r line; do
-    case $line in PRETTY_NAME=*) os=${line#*=} && os=${os#[\"\']} && os=${os%[\"\']} ;; esac
+  while read -r line || [ -n "$line" ]; do
+    case $line in ID=* | PRETTY_NAME=* | VERSION=* | VERSION_CODENAME=* | VERSION_ID=*)
+      value=${line#*=} value=${value#[\"\']}
+      say "release ${line%%=*} ${value%[\"\']}" ;;
+    esac
   done 2>/dev/null <"$file"
-  say "fact os $os"
+  say "fact libc $(getconf GNU_LIBC_VERSION 2>/dev/null)"
   say "fact cpus $(getconf _NPROCESSORS_ONLN 2>/dev/null || grep -c '^processor' /proc/cpuinfo)"
   while read -r key value _; do
     [ "$key" = MemTotal: ] || continue

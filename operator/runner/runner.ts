@@ -1,6 +1,5 @@
 /** The runner's verbs: composes programs, executes them over a connection, reads their answers. */
 import { randomBytes } from 'node:crypto';
-import type { HostFacts } from '../../apis/infrastructure/status.ts';
 import type { Plan } from '../bootstrap/plan.ts';
 import type { CleanupPlan } from '../cleanup/plan.ts';
 import { failpoint, type HostVerb } from '../framework/failpoint.ts';
@@ -8,13 +7,14 @@ import type { Connection, ExecOptions, ExecResult, Privilege } from '../ssh/type
 import { AnswerStream, type Stream } from './answer-stream.ts';
 import { cleanupFiles, planFiles } from './plan-files.ts';
 import { RUNNER_PATHS, compose, sources, type RunnerPaths, type Sources, type Upload } from './program.ts';
-import { TAIL, ended, errorOf, factsOf, holderOf, parseAnswer, stateOf } from './protocol.ts';
+import { TAIL, ended, errorOf, holderOf, parseAnswer, saidBy, stateOf } from './protocol.ts';
 import {
   RunnerError,
   type Claimant,
   type ClaimOptions,
   type CleanResult,
   type FollowEvent,
+  type HostSaid,
   type RunOptions,
   type RunState,
   type Runner,
@@ -80,19 +80,19 @@ class ShellRunner implements Runner {
     claimant: Claimant,
     cleanup: CleanupPlan | undefined,
     { begun = false, abandoned = '', orphan = '' }: ClaimOptions = {},
-  ): Promise<{ facts: HostFacts; state: RunState }> {
+  ): Promise<HostSaid & { state: RunState }> {
     const { namespace, name, uid } = claimant.machine;
     const uploads = cleanup === undefined ? [] : cleanupFiles(cleanup);
     const args = [claimant.runID, namespace, name, uid, begun ? 'yes' : 'no', abandoned, orphan];
     const lines = await this.#ask({ verb: 'claim', args, uploads, another: true });
     const found = stateOf(lines, claimant.runID);
     if (found === undefined) throw new RunnerError('RunnerProtocol', 'the host took the claim and did not say its state');
-    return { facts: this.#facts(lines), state: found.state };
+    return { ...this.#saidBy(lines), state: found.state };
   }
 
-  async inspect(runID: string): Promise<{ facts: HostFacts; state: RunState | undefined; holder: Claimant | undefined }> {
-    const lines = await this.#ask({ verb: 'inspect', args: [runID] });
-    return { facts: this.#facts(lines), state: stateOf(lines, runID)?.state, holder: holderOf(lines) };
+  async inspect(runID: string, another = false): Promise<HostSaid & { state: RunState | undefined; holder: Claimant | undefined }> {
+    const lines = await this.#ask({ verb: 'inspect', args: [runID], another });
+    return { ...this.#saidBy(lines), state: stateOf(lines, runID)?.state, holder: holderOf(lines) };
   }
 
   async run(runID: string, plan: Plan, options: RunOptions, on: (event: FollowEvent) => void): Promise<RunState> {
@@ -158,8 +158,8 @@ class ShellRunner implements Runner {
     return { outcome: 'Clean', ran: true };
   }
 
-  #facts(lines: readonly Line[]): HostFacts {
-    return factsOf(lines, this.#connection.hostKey.fingerprint);
+  #saidBy(lines: readonly Line[]): HostSaid {
+    return saidBy(lines, this.#connection.hostKey.fingerprint);
   }
 
   #program(): Upload {

@@ -11,6 +11,15 @@ export interface Claimant {
   machine: { namespace: string; name: string; uid: string };
 }
 
+/** What a host says of itself. */
+export interface HostSaid {
+  facts: HostFacts;
+  /** Of os-release(5): ID, PRETTY_NAME, VERSION, VERSION_CODENAME and VERSION_ID, as far as they are there. */
+  release: Partial<Record<string, string>>;
+  /** Such as `glibc 2.36`; empty where there is another. */
+  libc: string;
+}
+
 /** What the claim on a host says of a run. */
 export type RunState =
   /** Claimed; no command ran. */
@@ -76,9 +85,9 @@ export type FollowEvent =
  */
 export interface Runner {
   /** First contact: claims the host for `claimant` (or finds that it has it already) and reads facts and state. */
-  claim(claimant: Claimant, cleanup: CleanupPlan | undefined, options?: ClaimOptions): Promise<{ facts: HostFacts; state: RunState }>;
-  /** Facts and the state of `runID`'s claim without claiming; undefined: the host has no claim of that run. */
-  inspect(runID: string): Promise<{ facts: HostFacts; state: RunState | undefined; holder: Claimant | undefined }>;
+  claim(claimant: Claimant, cleanup: CleanupPlan | undefined, options?: ClaimOptions): Promise<HostSaid & { state: RunState }>;
+  /** Facts and the state of `runID`'s claim without claiming; undefined: the host has no claim of that run. another: a verb follows. */
+  inspect(runID: string, another?: boolean): Promise<HostSaid & { state: RunState | undefined; holder: Claimant | undefined }>;
   /** Uploads the plan and starts it detached, at most once per claim however often it is called; then as follow from the beginning. */
   run(runID: string, plan: Plan, options: RunOptions, on: (event: FollowEvent) => void): Promise<RunState>;
   /**

@@ -204,4 +204,14 @@ test.each([
   ['a template of one', '## template: jinja\n#cloud-boothook\necho hi\n', /^BootstrapFormatUnsupported it is a script/],
   ['an archive that is no list', '#cloud-config-archive\na: 1', /^BootstrapDataInvalid the #cloud-config-archive document is no list/],
   ['an entry without text', '#cloud-config-archive\n- 5', /^BootstrapDataInvalid .*neither a text nor a map: part-001/],
+  [
+    'a template without #cloud-config after its header',
+    '## template: jinja\nruncmd: [a]\n',
+    /^BootstrapFormatUnsupported .*cloud-init would pass over/,
+  ],
+  [
+    'a part that is such a one',
+    mime({ type: 'text/jinja2', body: '## template: jinja\n{{ region }}: a' }),
+    /^BootstrapFormatUnsupported part-001: /,
+  ],
 ])('refused: %s', (_, text, message) => expect(refusal(text)).toMatch(message));

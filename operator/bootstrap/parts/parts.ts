@@ -91,7 +91,11 @@ function rendered(source: Source, instance: InstanceData): Part {
     throw formatUnsupported('the first line names a template language other than jinja; only `## template: jinja` is understood');
   }
   const { text, findings } = renderTemplate(source.text.slice(header[0].length), instance);
-  const kind = supported(typeByBeginning(text) ?? 'cloud-config');
+  const type = text.trim() === '' ? 'cloud-config' : typeByBeginning(text);
+  if (type === undefined) {
+    throw formatUnsupported('what a template gives begins neither with #cloud-config nor with #!, and cloud-init would pass over it');
+  }
+  const kind = supported(type);
   if (kind === 'template' || kind === 'archive')
     throw formatUnsupported('a template makes another one, or an archive, which is not supported');
   // An empty line stands for the template's header, so that lines are counted as in the data.

@@ -1,7 +1,8 @@
-import { BootstrapDataError } from '../plan.ts';
+import { BootstrapDataError, HostUnknown } from '../plan.ts';
 import { renderTemplate } from './template.ts';
 import { INSTANCE, RENDERED } from './testing/table.ts';
 
+const UNTOLD = { kernelRelease: '6.1', architecture: 'x86_64', libc: '', release: {} };
 const render = (text: string) => renderTemplate(text, INSTANCE).text;
 
 function refusal(template: string): string {
@@ -16,13 +17,71 @@ function refusal(template: string): string {
 test.each(RENDERED)('%s', (template, expected) => expect(render(template)).toBe(expected));
 
 test('what does not exist is written as cloud-init writes it, and told', () => {
-  const template = "{{ nope }} {{ ds.meta_data.uuid }} {% if true %}{{ nope ~ '' }}{% endif %}{% if other is defined %}{% endif %}";
+  const template = "{{ nope }} {{ ds.meta_data.uuid }} {% if true %}{{ nope ~ '' }}{% endif %}{% if {}.own is defined %}{% endif %}";
   const { text, findings } = renderTemplate(template, INSTANCE);
   expect(text).toBe('CI_MISSING_JINJA_VAR/nope CI_MISSING_JINJA_VAR/uuid CI_MISSING_JINJA_VAR/nope');
   expect(findings.map(({ reason, path }) => [reason, path])).toEqual([
     ['TemplateVariableMissing', 'nope'],
     ['TemplateVariableMissing', 'uuid'],
   ]);
+});
+
+test.each([
+  ['{% if nope is defined and nope == 1 %}{% endif %}', ['nope']],
+  ["{{ v1.nope | default('x') }}{{ ds.meta_data.get('none_such') }}", ['nope', 'none_such']],
+  ["{% for k in v1['public-keys'] %}{% endfor %}{% if 'no' in ds %}{% endif %}", ['public-keys', 'no']],
+  ["{% set given = 1 %}{{ given }}{{ v1['s e c r e t'] == 1 }}", ['a name']],
+  ['{{ v1.distro }}{{ ds.meta_data.hostname }}{{ platform }}', []],
+])('what is only asked for is told, too: %s', (template, paths) => {
+  const { findings } = renderTemplate(template, INSTANCE);
+  expect(findings.map(({ path }) => path)).toEqual(paths);
+  for (const { reason, message } of findings)
+    expect([reason, message]).toEqual(['TemplateVariableMissing', expect.stringMatching(/undefined/)]);
+});
+
+test('without a failure domain its names are None, as in cloud-init, and that is told', () => {
+  const { hostname, instanceID, system = UNTOLD } = INSTANCE;
+  const elsewhere = { hostname, instanceID, system };
+  const { text, findings } = renderTemplate(
+    "{{ v1.region }} {{ availability_zone is none }} {{ ds.meta_data.region | default('d') }}",
+    elsewhere,
+  );
+  expect(text).toBe('None True d');
+  expect(findings.map(({ path, message }) => [path, message.slice(0, 12)])).toEqual([
+    ['region', 'the template'],
+    ['availability_zone', 'the machine '],
+  ]);
+});
+
+test('who goes through all names is told of those that are not there', () => {
+  const { text, findings } = renderTemplate(
+    "{% for name in v1 if name == 'python_version' %}x{% endfor %}{{ ds.meta_data | length }}",
+    INSTANCE,
+  );
+  expect(text).toBe('8');
+  expect(findings).toMatchObject([{ path: 'v1', message: expect.stringContaining('lacks python_version') as string }]);
+});
+
+test('what only the host can say is not guessed', () => {
+  const ahead = { hostname: 'm', instanceID: 'i-1', failureDomain: 'z1' };
+  expect(renderTemplate('{{ instance_id }} {{ region }} {{ v1.cloud_name }} {{ nope }}', ahead).text).toMatch(/^i-1 z1 remote /);
+  for (const name of [
+    'v1.hostname',
+    'ds.meta_data.local_hostname',
+    'distro',
+    'variant',
+    "v1['machine']",
+    'v1 | length',
+    "v1.get('machine')",
+    'v1',
+  ]) {
+    expect(() => renderTemplate(`{{ ${name} }}`, ahead)).toThrow(HostUnknown);
+  }
+  const untold = { ...INSTANCE, system: UNTOLD };
+  expect(renderTemplate('{{ distro }}|{{ v1.distro_release }}|{{ variant }}', untold).text).toBe('||linux');
+  expect(() => renderTemplate('{{ system_platform }}', untold)).toThrow(
+    'it names system_platform, which is not given here: the host does not say it',
+  );
 });
 
 describe('what is wrong is refused, with its line and nothing that is secret', () => {
@@ -42,6 +101,14 @@ describe('what is wrong is refused, with its line and nothing that is secret', (
     ["a\n{% if true %}b{% else %}\n{{ 'x' }}{% endif %}\n{{ 'c' | secret }}", 'line 5: the Jinja template of the bootstrap data cannot'],
     ["{{ 'c' is secret }}", 'it has a test that Jinja does not have'],
     ["{% macro m(x) %}\n{{ 'a' + 1 }}\n{% endmacro %}\n{{ m('a') }}", 'line 3: the Jinja template of the bootstrap data cannot'],
+    [
+      'a\n{% if python_version is defined %}{% endif %}',
+      'line 3: the Jinja template of the bootstrap data cannot be rendered: it names python_v',
+    ],
+    ["{{ v1.get('python_version', 'd') }}{{ 'x' }}", 'it names python_version, which is not given here: a host here need not have Python'],
+    ["{{ userdata | default('x') }}", 'it names userdata, which is not given here'],
+    ["{{ 'merged_cfg.x' ~ merged_cfg.x }}", 'it names merged_cfg, which is not given here'],
+    ["{{ 'dsmode' in ds.meta_data }}", 'it names dsmode, which is not given here'],
     ["{{ 'a' + 1 }}", 'there is no + of a str and a int'],
     ["{{ 1 + 2 ~ 'x' }}", 'there is no + of a int and a str'],
     ["{{ 1 < 'a' }}", 'it compares a int with a str'],

@@ -129,6 +129,9 @@ export class Markup {
   }
 }
 
+/** For people: a name may be any text, also one that is secret. */
+export const shownName = (name: string): string => (/^[\w-]{1,63}$/.test(name) ? name : 'a name');
+
 /** A name that does not exist, which cloud-init writes out and Jinja refuses to do anything else with. */
 export class Undefined {
   readonly #name: string;
@@ -141,16 +144,12 @@ export class Undefined {
   get isImplicitElse(): boolean {
     return this.#missing === undefined;
   }
-  /** For people: a key may be any text, also one that is secret. */
-  get #shown(): string {
-    return /^[\w-]{1,63}$/.test(this.#name) ? this.#name : 'a name';
-  }
   write(): string {
-    this.#missing?.add(this.#shown);
+    this.#missing?.add(shownName(this.#name));
     return this.isImplicitElse ? '' : MISSING_PREFIX + this.#name;
   }
   refusal(): Refusal {
-    return new Refusal(`it does more than write out ${this.#shown}, which a machine here does not have`);
+    return new Refusal(`it does more than write out ${shownName(this.#name)}, which a machine here does not have`);
   }
 }
 

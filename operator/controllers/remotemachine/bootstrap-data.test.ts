@@ -2,7 +2,7 @@ import type { Planner } from '../../bootstrap/plan.ts';
 import { planBootstrap } from '../../bootstrap/planner.ts';
 import { secrets, NAMESPACE, secret } from '../testing/objects.ts';
 import { World } from '../testing/world.ts';
-import { outputFilter, planFor, readBootstrapData } from './bootstrap-data.ts';
+import { outputFilter, planFor, readBootstrapData, unlessHostUnknown } from './bootstrap-data.ts';
 
 const access = {
   target: {
@@ -36,17 +36,16 @@ test.each([
 
 const planner: Planner = (data, instance) => Promise.resolve(planBootstrap(data, instance));
 
-test("templates see the host's name and facts once they are known, before that the machine's name", async () => {
+test('templates that name something of the host have a plan once it has said what it is', async () => {
   const data = {
     value: Buffer.from(
-      '## template: jinja\n#cloud-config\nruncmd:\n- echo {{ ds.meta_data.local_hostname }} {{ v1.availability_zone }} {{ machine }}\n',
+      '## template: jinja\n#cloud-config\nruncmd:\n- echo {{ ds.meta_data.local_hostname }} {{ v1.availability_zone }} {{ machine }} {{ distro }}\n',
     ),
   };
   const instance = { runID: 'r', name: 'm', failureDomain: 'zone' };
-  expect(await planFor(planner, data, instance, {})).toMatchObject({ steps: [{ script: 'echo m zone' }] });
-  expect(await planFor(planner, data, instance, { hostname: 'host', architecture: 'x86_64' })).toMatchObject({
-    steps: [{ script: 'echo host zone x86_64' }],
-  });
+  expect(await unlessHostUnknown(planFor(planner, data, instance))).toBeUndefined();
+  const said = { facts: { hostname: 'host', architecture: 'x86_64' }, release: { ID: 'debian' }, libc: '' };
+  expect(await planFor(planner, data, instance, said)).toMatchObject({ steps: [{ script: 'echo host zone x86_64 debian' }] });
 });
 
 test('no output repeats a line of the data, of its files and commands, or of the keys', async () => {
@@ -56,7 +55,7 @@ test('no output repeats a line of the data, of its files and commands, or of the
       `#cloud-config\nwrite_files:\n- {path: /a, encoding: b64, content: ${content}}\nruncmd:\n- echo of a command\n- 'true'\n`,
     ),
   };
-  const filter = outputFilter(data, await planFor(planner, data, { runID: 'r', name: 'm', failureDomain: undefined }, {}), access);
+  const filter = outputFilter(data, await planFor(planner, data, { runID: 'r', name: 'm', failureDomain: undefined }), access);
   const said = [
     '+ echo of a command',
     'a line within a file',

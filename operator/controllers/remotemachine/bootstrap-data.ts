@@ -1,13 +1,23 @@
 /** From the bootstrap Secret to a plan, and to the texts of it that no output may repeat. */
 import { SECRETS } from '../../../apis/core.ts';
 import { REASON } from '../../../apis/infrastructure/conditions.ts';
-import type { HostFacts } from '../../../apis/infrastructure/status.ts';
 import type { Secret } from '../../../apis/meta.ts';
-import { type BootstrapData, BootstrapDataError, type CommandStep, type Plan, type Planner, type PowerStep } from '../../bootstrap/plan.ts';
+import {
+  type BootstrapData,
+  BootstrapDataError,
+  type CommandStep,
+  type HostSystem,
+  HostUnknown,
+  type InstanceData,
+  type Plan,
+  type Planner,
+  type PowerStep,
+} from '../../bootstrap/plan.ts';
 import { secretTexts } from '../../bootstrap/secret-texts.ts';
 import { secretFilter } from '../../framework/redaction.ts';
 import type { Client } from '../../framework/types.ts';
 import type { HostAccess } from '../../runner/execution.ts';
+import type { HostSaid } from '../../runner/types.ts';
 import { getOrInputError } from '../hosts/access.ts';
 import { InputError } from '../hosts/failure.ts';
 
@@ -31,15 +41,37 @@ export interface Instance {
   failureDomain: string | undefined;
 }
 
-/** The plan for a host. Before first contact its facts are empty and the machine's name stands for the host's. Throws BootstrapDataError. */
-export function planFor(planner: Planner, data: BootstrapData, instance: Instance, facts: HostFacts): Promise<Plan> {
-  return planner(data, {
-    hostname: facts.hostname ?? instance.name,
-    instanceID: instance.runID,
-    ...(instance.failureDomain !== undefined && { failureDomain: instance.failureDomain }),
-    kernelRelease: facts.kernel ?? '',
-    architecture: facts.architecture ?? '',
-  });
+/**
+ * The plan for a host. Before first contact (without what it says) the machine's name stands for the host's, and a template that names
+ * something of the host has none.
+ * @throws BootstrapDataError, HostUnknown
+ */
+export async function planFor(planner: Planner, data: BootstrapData, instance: Instance, said?: HostSaid): Promise<Plan> {
+  return planner(data, instanceData(instance, said));
+}
+
+export const instanceData = ({ runID, name, failureDomain }: Instance, said?: HostSaid): InstanceData => ({
+  hostname: said?.facts.hostname ?? name,
+  instanceID: runID,
+  ...(failureDomain !== undefined && { failureDomain }),
+  ...(said && { system: systemOf(said) }),
+});
+
+const systemOf = ({ facts, release, libc }: HostSaid): HostSystem => ({
+  kernelRelease: facts.kernel ?? '',
+  architecture: facts.architecture ?? '',
+  libc,
+  release,
+});
+
+/** Undefined: only the host can tell. */
+export async function unlessHostUnknown<T>(plan: Promise<T>): Promise<T | undefined> {
+  try {
+    return await plan;
+  } catch (error) {
+    if (error instanceof HostUnknown) return undefined;
+    throw error;
+  }
 }
 
 /** Undefined: the data is not what it was when the run began, or this version judges it otherwise. */

@@ -38,7 +38,7 @@ describe('the start', () => {
       options: { commandsAsScript: false, workingDir: '/' },
       cleanup: { commands: [{ script: 'c' }] },
     });
-    expect((await request.plan?.({}))?.steps).toHaveLength(1);
+    expect((await request.plan?.({ facts: {}, release: {}, libc: '' }))?.steps).toHaveLength(1);
   });
 
   test('says where it connects to', async () => {
@@ -85,6 +85,54 @@ describe('the start', () => {
     await world.patch(secret('key', {})[0], 'key', { metadata: { labels: null } });
     await driver.run();
     expect(world.events.reasons).toEqual(['KeyNotMovable']);
+  });
+});
+
+describe('a template that names something of its host', () => {
+  const template = (body: string) => secrets(`## template: jinja\n#cloud-config\n${body}`);
+  const said = (ID: string) => ({ facts: { hostname: 'host' }, release: { ID }, libc: '' });
+
+  test('is planned by what the host says, and what is to be known of that plan is told, once', async () => {
+    await world.create(
+      ...template("runcmd: [echo {{ v1.distro.split('-')[1] }} of-the-data]\nbootcmd: [{{ nope }}]\n"),
+      owner(),
+      reserved(),
+    );
+    const call = await driver.started();
+    expect([call.request.asksHost, world.events.reasons]).toEqual([true, []]);
+    expect(await call.request.plan?.(said('opensuse-leap'))).toMatchObject({ steps: [{}, {}, { script: 'echo leap of-the-data' }] });
+    expect(world.events.reasons).toEqual(['TemplateVariableMissing', 'RunsOnceOnly']);
+    const failure = { exitCode: 1, command: 'runcmd[0]', outputTail: '+ echo leap of-the-data\n' };
+    call.end(outcome(KEY, failure));
+    await world.ended(world.scope());
+    const { scope } = await driver.run();
+    expect(scope.status.failureMessage).toContain('+ [redacted]');
+    expect(world.events.reasons.filter((reason) => reason === 'TemplateVariableMissing')).toHaveLength(1);
+  });
+
+  test('and that the host makes one that can not be carried out is terminal, and asked of no host again until it is corrected', async () => {
+    await world.create(...template("{% if v1.distro == 'debian' %}phone_home: {}{% endif %}\n"), owner(), reserved());
+    const call = await driver.started();
+    await call.request.plan?.(said('debian')).catch(call.fail);
+    await world.ended(world.scope());
+    const { scope, result } = await driver.run();
+    expect(result).toEqual({});
+    expect(told(scope, 'Ready')).toMatchObject({ status: 'False', reason: 'BootstrapKeyUnsupported' });
+    expect(told(scope, 'BootstrapExecSucceeded').message).toMatch(/^Bootstrap Secret ns\/data: .*phone_home \(line 3\)/);
+    expect(told(scope, 'HostReachable')).toMatchObject({ status: 'True', message: 'The host answered' });
+    const again = await driver.run();
+    expect(told(again.scope, 'Ready')).toEqual(told(scope, 'Ready'));
+    expect(world.executor.calls).toBe(1);
+    await world.patch(secret('data', {})[0], 'data', { data: { value: Buffer.from(DATA).toString('base64') } });
+    await driver.started();
+    expect(world.executor.calls).toBe(2);
+  });
+
+  test('is refused without asking where the host does not matter', async () => {
+    await world.create(...template('runcmd: [{{ v1.instance_id + 1 }}, {{ v1.distro }}]\n'), owner(), reserved());
+    const { scope } = await driver.run();
+    expect(told(scope, 'Ready')).toMatchObject({ status: 'False', reason: 'BootstrapDataInvalid' });
+    expect(world.executor.calls).toBe(0);
   });
 });
 

@@ -3,20 +3,20 @@ import { CONDITION, REASON, type Reason } from '../../../apis/infrastructure/con
 import { DEFAULT_USER } from '../../../apis/infrastructure/connection.ts';
 import { ANNOTATION, REQUEST } from '../../../apis/infrastructure/group.ts';
 import type { HostFacts } from '../../../apis/infrastructure/status.ts';
-import { type Finding, sentenceOf } from '../../bootstrap/plan.ts';
+import { type BootstrapData, BootstrapDataError, type Finding, type Plan, sentenceOf } from '../../bootstrap/plan.ts';
 import type { TaskState } from '../../framework/background.ts';
 import type { Result } from '../../framework/types.ts';
 import type { SettleOptions } from '../../pool/allocator.ts';
 import { pinsHostKey, trustOf } from '../../pool/host-key-pins.ts';
 import { endpointOf, providerIDOf } from '../../pool/identity.ts';
-import type { BootstrapOutcome, Ended, Progress } from '../../runner/execution.ts';
-import type { Claimant } from '../../runner/types.ts';
+import type { BootstrapOutcome, BootstrapRequest, Ended, Progress } from '../../runner/execution.ts';
+import type { Claimant, HostSaid } from '../../runner/types.ts';
 import type { HostKey } from '../../ssh/types.ts';
 import { type AccessResult, type HostSpec, hostSpecOf } from '../hosts/access.ts';
 import type { Attempts } from '../hosts/attempts.ts';
 import { durationOf } from '../hosts/duration.ts';
 import { allowsOtherHost, type Failure, failureOf, InputError } from '../hosts/failure.ts';
-import { ifValid, outputFilter, type OutputFilter, planFor, readBootstrapData } from './bootstrap-data.ts';
+import { ifValid, outputFilter, type OutputFilter, planFor, readBootstrapData, unlessHostUnknown } from './bootstrap-data.ts';
 import { isRunGone } from '../hosts/presence.ts';
 import { type HostOutcome, limitsOf } from '../hosts/tasks.ts';
 import type { MachineDeps } from './deps.ts';
@@ -24,6 +24,7 @@ import { pinHostKey, replacesPin } from './host-key.ts';
 import { cleanupOf } from './cleaning.ts';
 import { clusterNameOf } from './owner.ts';
 import { inUse } from './provisioned.ts';
+import { RefusedData } from './refused-data.ts';
 import { failureOfRun } from './run-failure.ts';
 import { RunHosts } from './run-hosts.ts';
 import { lineReader, UNHEARD } from './run-output.ts';
@@ -36,6 +37,7 @@ interface Running {
   beware: string;
   /** Lets the run start. */
   commit: () => void;
+  committed: Promise<void>;
   /** Of spec and accepted host key that it was started with. */
   version: string;
 }
@@ -45,6 +47,7 @@ export class Bootstrap {
   readonly #attempts: Attempts;
   readonly #hosts: RunHosts;
   readonly #running = new Map<string, Running>();
+  readonly #refused = new RefusedData();
 
   constructor(deps: MachineDeps, attempts: Attempts, hosts = new RunHosts()) {
     this.#deps = deps;
@@ -99,11 +102,12 @@ export class Bootstrap {
 
   forget(uid: string): void {
     this.#running.delete(uid);
+    this.#refused.forget(uid);
     this.#hosts.forget(uid);
   }
 
   async #start(scope: MachineScope, runID: string): Promise<void> {
-    const { tasks, executor, client, settings, planner } = this.#deps;
+    const { tasks, executor, client, settings } = this.#deps;
     const spec = hostSpecOf(scope.machine.spec, scope.entry);
     const secretName = scope.owner?.spec?.bootstrap.dataSecretName;
     if (spec === undefined || secretName === undefined) throw new Error(`RemoteMachine ${scope.key} has no host or no bootstrap data`);
@@ -112,21 +116,16 @@ export class Bootstrap {
     const begun = scope.machine.status?.bootstrap?.runID === runID;
     const read = readBootstrapData(client, scope.name.namespace, secretName, scope.signal);
     const data = await (begun ? ifThere(read) : read);
-    const instance = { runID, name: scope.name.name, failureDomain: scope.entry?.spec?.failureDomain ?? scope.owner?.spec?.failureDomain };
-    const planned = data && planFor(planner, data, instance, {});
-    const plan = await (planned && begun ? ifValid(planned) : planned);
-    const findings = plan?.findings ?? [];
-    if (!begun) this.#announce(scope, findings);
-    const filter = outputFilter(data, plan, access);
-    const { promise: committed, resolve: commit } = Promise.withResolvers<void>();
-    this.#running.set(scope.uid, { filter, beware: beware(findings), commit, version: scope.version });
+    const { running, plan, asksHost } = await this.#prepared(scope, { runID, data, access, begun });
+    this.#running.set(scope.uid, running);
     const { machine, uid } = scope;
     this.#hosts.begin(uid, runID, spec);
     const log = scope.log.child({ runID });
     const request = {
       claimant: { runID, machine: { ...scope.name, uid: scope.uid } },
       cleanup: cleanupOf(scope, spec),
-      plan: data && ((facts: BootstrapOutcome['facts']) => planFor(planner, data, instance, facts)),
+      plan,
+      asksHost,
       begun,
       abandoned: scope.entry?.metadata.annotations?.[ANNOTATION.abandonedRun],
       isGone: (holder: Claimant, signal: AbortSignal) => isRunGone(client, holder, signal),
@@ -136,13 +135,46 @@ export class Bootstrap {
         this.#hosts.touch(uid);
         this.#deps.allocator.touch(machine);
       },
-      committed,
-      output: settings.logRunOutput ? lineReader(filter.output, (line) => log.info('output of the run', { line })) : UNHEARD,
+      committed: running.committed,
+      output: settings.logRunOutput
+        ? lineReader(
+            (text) => running.filter.output(text),
+            (line) => log.info('output of the run', { line }),
+          )
+        : UNHEARD,
     };
     tasks.ensure(scope.task, runID, limitsOf(spec), async (work): Promise<HostOutcome> => ({
       work: 'bootstrap',
       outcome: await executor.bootstrap(access, request, work),
     }));
+  }
+
+  /** What the data is planned as: for good where the host does not matter, else once the host has said what it is. */
+  async #prepared(
+    scope: MachineScope,
+    { runID, data, access, begun }: { runID: string; data: BootstrapData | undefined; access: AccessResult; begun: boolean },
+  ): Promise<{ running: Running; plan: BootstrapRequest['plan']; asksHost: boolean }> {
+    const { promise: committed, resolve: commit } = Promise.withResolvers<void>();
+    const running: Running = { filter: outputFilter(data, undefined, access), beware: '', committed, commit, version: scope.version };
+    if (data === undefined) return { running, plan: undefined, asksHost: false };
+    const instance = { runID, name: scope.name.name, failureDomain: scope.entry?.spec?.failureDomain ?? scope.owner?.spec?.failureDomain };
+    const refusal = this.#refused.of(scope, data, instance);
+    if (refusal !== undefined) throw refusal;
+    const heed = (plan: Plan): void => {
+      running.filter = outputFilter(data, plan, access);
+      running.beware = beware(plan.findings);
+      if (!begun) this.#announce(scope, plan.findings);
+    };
+    const { planner } = this.#deps;
+    const ahead = unlessHostUnknown(planFor(planner, data, instance));
+    const planned = await (begun ? ifValid(ahead) : ahead);
+    if (planned !== undefined) heed(planned);
+    const plan = async (said: HostSaid): Promise<Plan> => {
+      const made = await this.#refused.noting(scope, data, instance, planFor(planner, data, instance, said));
+      if (planned === undefined) heed(made);
+      return made;
+    };
+    return { running, plan, asksHost: planned === undefined };
   }
 
   async #access(scope: MachineScope, spec: HostSpec): Promise<AccessResult> {
@@ -162,6 +194,7 @@ export class Bootstrap {
   async #observe(scope: MachineScope, runID: string, state: TaskState<Progress, HostOutcome>): Promise<Result | undefined> {
     if (state.phase === 'failed') {
       this.#deps.tasks.forget(scope.task);
+      if (state.error instanceof BootstrapDataError) scope.mark(CONDITION.HostReachable, 'True', REASON.Reachable, ANSWERED);
       return this.#failed(scope, state.error);
     }
     if (state.phase === 'queued') {
@@ -296,9 +329,11 @@ function contacted(scope: MachineScope, facts: HostFacts): void {
   scope.mark(CONDITION.HostReachable, 'True', REASON.Reachable, `Connected; the host key is ${facts.hostKey ?? '?'}`);
 }
 
+const ANSWERED = 'The host answered';
+
 /** The condition that a failure is told by: the one that it keeps from being True. A host that refuses has been reached. */
 function report(scope: MachineScope, failure: Failure): void {
-  if (failure.concerns === 'host') scope.mark(CONDITION.HostReachable, 'True', REASON.Reachable, 'The host answered');
+  if (failure.concerns === 'host') scope.mark(CONDITION.HostReachable, 'True', REASON.Reachable, ANSWERED);
   const early = failure.concerns === 'access' || (failure.concerns === 'api' && scope.status.host === undefined);
   scope.fail(early ? CONDITION.HostReachable : CONDITION.BootstrapExecSucceeded, failure);
 }

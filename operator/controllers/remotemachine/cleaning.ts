@@ -105,7 +105,8 @@ export class HostCleaning {
     const read = secret === undefined ? undefined : readBootstrapData(this.#deps.client, scope.name.namespace, secret, signal);
     const data = await read?.catch(() => undefined);
     const instance = { runID: '', name: scope.name.name, failureDomain: undefined };
-    return outputFilter(data, data && (await ifValid(planFor(this.#deps.planner, data, instance, {}))), access).output;
+    const said = { facts: scope.status.host ?? {}, release: {}, libc: '' };
+    return outputFilter(data, data && (await ifValid(planFor(this.#deps.planner, data, instance, said))), access).output;
   }
 
   #ended(scope: MachineScope, id: string, result: HostOutcome): Cleaning {

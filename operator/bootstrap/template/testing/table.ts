@@ -5,8 +5,12 @@ export const INSTANCE: InstanceData = {
   hostname: 'h1',
   instanceID: 'i-1',
   failureDomain: 'z1',
-  kernelRelease: '6.1',
-  architecture: 'x86_64',
+  system: {
+    kernelRelease: '6.1',
+    architecture: 'x86_64',
+    libc: 'glibc 2.36',
+    release: { ID: 'debian', VERSION_ID: '12', VERSION_CODENAME: 'bookworm', VERSION: '12 (bookworm)', PRETTY_NAME: 'Debian 12' },
+  },
 };
 
 export const RENDERED: [template: string, text: string][] = [
@@ -18,9 +22,15 @@ export const RENDERED: [template: string, text: string][] = [
   ['{{ v1.availability_zone }} {{ v1.region }} {{ region }} {{ ds.meta_data.region }}', 'z1 z1 z1 z1'],
   ['{{ v1.cloud_name }} {{ v1.platform }}', 'remote remote'],
   ['{{ v1.kernel_release }} {{ machine }} {{ v1.hostname }}', '6.1 x86_64 h1'],
-  ['{% if v1.distro is defined %}d{% else %}none{% endif %}', 'none'],
-  ["{{ 'region' in v1 }} {{ v1.get('region') }} {{ v1.get('distro') }} {{ v1.get('distro', 'd') }}", 'True z1 None d'],
-  ['{{ v1.keys() | list | length }}', '15'],
+  ['{{ distro }} {{ v1.distro_version }} {{ v1.distro_release }} {{ variant }} {{ v1.subplatform }}', 'debian 12 bookworm debian unknown'],
+  [
+    "{{ system_platform }} {{ v1.public_ssh_keys }} {{ v1['cloud-name'] }} {{ cloud_id }}",
+    'Linux-6.1-x86_64-with-glibc2.36 [] remote remote',
+  ],
+  ["{% if v1.distro == 'debian' %}apt{% else %}dnf{% endif %} {{ v1.distro | default('none') }}", 'apt debian'],
+  ['{% if v1.nope is defined %}d{% else %}none{% endif %}{% for key in v1.public_ssh_keys %}k{% endfor %}', 'none'],
+  ["{{ 'region' in v1 }} {{ v1.get('region') }} {{ v1.get('nope') }} {{ v1.get('nope', 'd') }}", 'True z1 None d'],
+  ['{{ v1.keys() | list | length }}', '22'],
   // what does not exist
   [
     "{{ nope }} {{ v1.nope }} {{ v1['no pe'] }} {{ [1][5] }}",
