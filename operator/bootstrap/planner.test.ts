@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { asScript } from './as-script.ts';
 import { BootstrapDataError, type CommandStep, type FileStep, type InstanceData, type Plan, type Step } from './plan.ts';
 import { planBootstrap } from './planner.ts';
 import { INSTANCE } from './template/testing/table.ts';
@@ -280,24 +279,5 @@ users:
     expect(plan('#cloud-config\nno_ssh_fingerprints: true\nruncmd: [ls]\n').findings).toMatchObject([
       { reason: 'KeyWithoutEffect', path: 'no_ssh_fingerprints', line: 2 },
     ]);
-  });
-});
-
-describe('commandsAsScript', () => {
-  test('merges the commands of one shell, and leaves the rest in its place', () => {
-    const merged = asScript(
-      plan('#cloud-config\nbootcmd: [a]\nwrite_files: [{path: /x}]\nruncmd: [set -x, "if true; then", "echo", "fi"]\n'),
-    );
-    expect(merged.steps.map((step) => [step.name, step.kind === 'command' ? step.script : step.kind === 'file' && step.path])).toEqual([
-      ['bootcmd environment to bootcmd[0] as one script', 'set -e\nINSTANCE_ID=default-worker-0-1; export INSTANCE_ID\na\n'],
-      ['write_files[0] /x', '/x'],
-      ['runcmd[0] to runcmd[3] as one script', 'set -e\nset -x\nif true; then\necho\nfi\n'],
-    ]);
-    expect(merged.steps.map((step) => step.kind === 'command' && step.interpreter)).toEqual([['/bin/sh'], false, ['/bin/sh']]);
-  });
-
-  test('a script stays one', () => {
-    const planned = plan('#!/bin/sh\nls\n');
-    expect(asScript(planned)).toEqual(planned);
   });
 });
