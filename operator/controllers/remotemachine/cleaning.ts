@@ -10,7 +10,7 @@ import { ANNOTATION, PEER_MACHINE_FINALIZER } from '../../../apis/infrastructure
 import type { RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import { type AccessResult, cleanUpCommandsOf, type HostSpec } from '../hosts/access.ts';
 import type { Attempts } from '../hosts/attempts.ts';
-import { failedCleanup, failureOf } from '../hosts/failure.ts';
+import { failedCleanup, type Failure, failureOf } from '../hosts/failure.ts';
 import { type HostOutcome, limitsOf } from '../hosts/tasks.ts';
 import { ifValid, outputFilter, planFor, readBootstrapData } from './bootstrap-data.ts';
 import type { MachineDeps } from './deps.ts';
@@ -19,8 +19,8 @@ import { RunHosts } from './run-hosts.ts';
 import { AWAITS_CONNECTION, type MachineScope } from './scope.ts';
 
 export type Cleaning =
-  /** since: Unix milliseconds of the beginning of this attempt. */
-  | { state: 'underWay'; message: string; since: number }
+  /** since: Unix milliseconds of the beginning of this attempt; last: why the one before it failed. */
+  | { state: 'underWay'; message: string; since: number; last: Failure | undefined }
   /** Tried again in `wait` milliseconds. */
   | { state: 'failed'; reason: Reason; message: string; wait: number }
   /** Nothing of the run is left on the host; ran: something had to be cleaned; holder: the host is another run's. */
@@ -51,11 +51,10 @@ export class HostCleaning {
         this.#deps.tasks.forget(scope.task);
         return this.#failed(scope, id, failureOf(task.state.error, this.#about(scope, runID)));
       }
-      if (task.state.phase === 'running') return this.#underWay(scope, id, task.state.progress?.command);
+      if (task.state.phase === 'running') return this.#underWay(scope, id, runs(task.state.progress?.command));
       // The time in the queue is not the cleanup's.
-      const since = scope.now.getTime();
-      this.#since.set(id, since);
-      return { state: 'underWay', message: AWAITS_CONNECTION, since };
+      this.#since.set(id, scope.now.getTime());
+      return this.#underWay(scope, id, AWAITS_CONNECTION);
     }
     const pending = this.#attempts.pending(id, scope.version);
     if (pending !== undefined) return { state: 'failed', ...pending.failure, wait: pending.wait };
@@ -65,7 +64,7 @@ export class HostCleaning {
       return this.#failed(scope, id, failureOf(error, this.#about(scope, runID)));
     }
     this.#since.set(id, scope.now.getTime());
-    return this.#underWay(scope, id, undefined);
+    return this.#underWay(scope, id, runs(undefined));
   }
 
   /** Where it is cleaned of the run. */
@@ -73,9 +72,8 @@ export class HostCleaning {
     return this.#hosts.specOf(scope, runID);
   }
 
-  #underWay({ now }: MachineScope, id: string, command: string | undefined): Cleaning {
-    const message = command === undefined ? 'Connecting to the host to clean it' : `${command} runs`;
-    return { state: 'underWay', message, since: this.#since.get(id) ?? now.getTime() };
+  #underWay({ now, version }: MachineScope, id: string, message: string): Cleaning {
+    return { state: 'underWay', message, since: this.#since.get(id) ?? now.getTime(), last: this.#attempts.last(id, version) };
   }
 
   /** The cleanup was taken note of. */
@@ -128,6 +126,8 @@ export class HostCleaning {
     return { namespace: scope.name.namespace, spec: this.hostOf(scope, runID) };
   }
 }
+
+const runs = (command: string | undefined): string => (command === undefined ? 'Connecting to the host to clean it' : `${command} runs`);
 
 /** Whether another operator bootstrapped the host, or may have begun to, so that a host without a claim is not known to be clean. */
 export const isAdopted = ({ metadata, status }: RemoteMachine, runID: string): boolean =>

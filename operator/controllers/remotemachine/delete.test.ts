@@ -316,6 +316,20 @@ describe('after the deadline', () => {
     expect(world.storedEntry('a').metadata.annotations).toMatchObject({ [ANNOTATION.quarantined]: RUN });
   });
 
+  test('why a cleanup failed is told while the next one is under way, and when that does not end', async () => {
+    await pooled();
+    const { result } = await cleaned((call) => call.end(failed));
+    clock.pass((result as { requeueAfter: number }).requeueAfter);
+    expect((await run()).told).toMatchObject({ reason: 'CleanupFailed' });
+    await world.until(() => world.executor.calls === 2);
+    later(1_200_001);
+    expect((await run()).result).toBe('gone');
+    const why = 'c[0]: failed with exit code 1';
+    expect(world.events.all.at(-1)).toMatchObject({ reason: 'CleanupDeadlineExceeded', note: expect.stringContaining(why) as string });
+    const told = world.storedEntry('a').status?.conditions?.find(({ type }) => type === 'Clean');
+    expect(told).toMatchObject({ reason: 'CleanupFailed', message: expect.stringContaining(why) as string });
+  });
+
   test('0 is never', async () => {
     await deleted(reserved(undefined, { annotations: { [REQUEST.cleanupDeadline]: '0' } }));
     later(1e9);

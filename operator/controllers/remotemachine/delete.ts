@@ -95,14 +95,18 @@ export class Deletion {
     return this.#finish(scope, [clean, reachable], { hostKey: cleaning.hostKey.publicKey, ...abandoned });
   }
 
-  /** A cleanup that hangs holds the machine no longer than the deadline either; one that began late has as much time of its own. */
-  async #underWay(scope: MachineScope, { message, since }: UnderWay, runID: string): Promise<DeletionResult> {
+  /**
+   * A cleanup that hangs holds the machine no longer than the deadline either; one that began late has as much time of its own. Why the
+   * one before it failed is told until it ends better.
+   */
+  async #underWay(scope: MachineScope, { message, since, last }: UnderWay, runID: string): Promise<DeletionResult> {
     const left = Math.max(this.#left(scope, this.#deadline(scope)), since + this.#deadline(scope) - scope.now.getTime());
     if (left <= 0) {
       await this.#deps.tasks.abort(scope.task);
-      return this.#letGo(scope, { reason: REASON.CleanupFailed, message: `The cleanup did not end: ${message}` }, runID);
+      return this.#letGo(scope, last ?? { reason: REASON.CleanupFailed, message: `The cleanup did not end: ${message}` }, runID);
     }
-    scope.wait(CONDITION.CleanedUp, REASON.CleaningUp, message);
+    if (last === undefined) scope.wait(CONDITION.CleanedUp, REASON.CleaningUp, message);
+    else scope.fail(CONDITION.CleanedUp, last);
     return left === Infinity ? {} : { requeueAfter: left };
   }
 
