@@ -24,9 +24,21 @@ export async function createNetwork(run: Run): Promise<Network> {
     run.index,
   );
   const bridge = `capr${run.index}`;
+  await removeLeftovers(bridge);
   record(run, { kind: 'link', name: bridge });
   await batch([`link add ${bridge} type bridge`, `addr add ${gateway(prefix)}/16 dev ${bridge}`, `link set ${bridge} up`]);
   return { bridge, prefix };
+}
+
+/** What workers of an earlier run made when that had been taken away already: nobody else has names of this run's. */
+async function removeLeftovers(bridge: string): Promise<void> {
+  const named = async (kind: 'link' | 'netns', field: string): Promise<string[]> => {
+    const list = JSON.parse((await must('ip', ['-json', kind, 'show'])) || '[]') as Record<string, string>[];
+    return list.map((one) => one[field] ?? '').filter((name) => name === bridge || name.startsWith(`${bridge}-`));
+  };
+  const [links, namespaces] = [await named('link', 'ifname'), await named('netns', 'name')];
+  const commands = [...links.map((name) => `link del ${name}`), ...namespaces.map((name) => `netns del ${name}`)];
+  if (commands.length > 0) await batch(commands, ['-force']);
 }
 
 /** This machine's address on the bridge. */
