@@ -45,13 +45,19 @@ export async function prepareManager(
   const { client } = access;
   const { crds, webhooks } = await providerManifests(name, progress);
   const { local, start } = await setUp(run, name, access, progress);
-  await client.applyAll(crds.map((crd) => redirectWebhooks(crd, local) as Manifest));
+  await client.applyAll(crds.map((crd) => labelled(redirectWebhooks(crd, local) as Manifest)));
   return async () => {
     const started = await start();
     await client.applyAll(webhooks.map((webhook) => redirectWebhooks(webhook, local) as Manifest));
     return started;
   };
 }
+
+/** As `clusterctl init` labels it. From the beginning: whenever a kind is changed its whole schema is checked anew, which takes long. */
+const labelled = (kind: Manifest): Manifest => ({
+  ...kind,
+  metadata: { ...kind.metadata, labels: { ...kind.metadata.labels, 'clusterctl.cluster.x-k8s.io': '' } },
+});
 
 /** Runs a manager whose components others have installed: of these, the webhook clients alone are changed, to call it. */
 export async function startInstalledManager(run: Run, name: ManagerName, access: Access, progress: Progress): Promise<ManagedProcess> {

@@ -64,7 +64,7 @@ function move(from: Management, to: Management, ...flags: string[]): Promise<Com
   return runCommand(clusterctl, args, { env: { ...process.env, CLUSTERCTL_DISABLE_VERSIONCHECK: 'true' } });
 }
 
-/** What `clusterctl init` would have noted of the providers that run there, and its label on the kinds that it would have installed. */
+/** What `clusterctl init` would have noted of the providers that run there, and its label on our kinds: Cluster API's have it. */
 async function noteProviders({ client }: Management): Promise<void> {
   const providers: [string, string][] = [
     ['cluster-api', 'CoreProvider'],
@@ -72,8 +72,7 @@ async function noteProviders({ client }: Management): Promise<void> {
   ];
   const definition = { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' };
   for (const { metadata } of await client.list(definition)) {
-    // Others are not moved, and checking their large schemas anew takes a busy API server long.
-    if (!providers.some(([name]) => name === metadata.labels?.['cluster.x-k8s.io/provider'])) continue;
+    if (metadata.labels?.['cluster.x-k8s.io/provider'] !== 'infrastructure-remote') continue;
     await client.patch({ ...definition, name: metadata.name }, { metadata: { labels: { 'clusterctl.cluster.x-k8s.io': '' } } });
   }
   for (const [name, type] of providers) {
