@@ -57,9 +57,12 @@ test('machines are bootstrapped, and hosts are healthy by the checks', async () 
   await git.follow('Hosts and clusters', 'fleet.yaml');
   await git.waitForReady(3);
   await git.argocd.waitForSynced('hosts', revision, 'Healthy');
-  const { status } = await git.argocd.waitForSynced('clusters', revision);
-  const own = status?.resources?.filter(({ kind }) => ['RemoteMachine', 'RemoteCluster'].includes(kind));
-  expect(own?.map(({ health }) => health?.status)).toEqual(['Healthy', 'Healthy', 'Healthy']);
+  await git.argocd.waitForSynced('clusters', revision);
+  // It looks at machines that got ready a moment later.
+  await git.argocd.waitFor('clusters', ({ status }) => {
+    const own = status?.resources?.filter(({ kind }) => ['RemoteMachine', 'RemoteCluster'].includes(kind));
+    return own?.map(({ health }) => health?.status).join() === 'Healthy,Healthy,Healthy';
+  });
 });
 
 test('what is Argo CD’s stays with the entry', async () => {
