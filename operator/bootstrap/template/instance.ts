@@ -113,5 +113,5 @@ export class InstanceDict extends Dict {
   }
 }
 
-const isMap = (variable: Exclude<Variable, Withheld>): variable is Variables =>
-  typeof variable === 'object' && variable !== null && !Array.isArray(variable);
+export const isMap = (variable: Variable): variable is Variables =>
+  typeof variable === 'object' && variable !== null && !Array.isArray(variable) && !(variable instanceof Withheld);

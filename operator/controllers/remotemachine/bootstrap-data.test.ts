@@ -1,8 +1,8 @@
-import type { Planner } from '../../bootstrap/plan.ts';
+import { HostUnknown, type Planner } from '../../bootstrap/plan.ts';
 import { planBootstrap } from '../../bootstrap/planner.ts';
 import { secrets, NAMESPACE, secret } from '../testing/objects.ts';
 import { World } from '../testing/world.ts';
-import { outputFilter, planFor, readBootstrapData, unlessHostUnknown } from './bootstrap-data.ts';
+import { outputFilter, planFor, readBootstrapData, unless } from './bootstrap-data.ts';
 
 const access = {
   target: {
@@ -43,7 +43,7 @@ test('templates that name something of the host have a plan once it has said wha
     ),
   };
   const instance = { runID: 'r', name: 'm', failureDomain: 'zone' };
-  expect(await unlessHostUnknown(planFor(planner, data, instance))).toBeUndefined();
+  expect(await unless(HostUnknown, planFor(planner, data, instance))).toBeUndefined();
   const said = { facts: { hostname: 'host', architecture: 'x86_64' }, release: { ID: 'debian' }, libc: '' };
   expect(await planFor(planner, data, instance, said)).toMatchObject({ steps: [{ script: 'echo host zone x86_64 debian' }] });
 });

@@ -4,10 +4,8 @@ import { REASON } from '../../../apis/infrastructure/conditions.ts';
 import type { Secret } from '../../../apis/meta.ts';
 import {
   type BootstrapData,
-  BootstrapDataError,
   type CommandStep,
   type HostSystem,
-  HostUnknown,
   type InstanceData,
   type Plan,
   type Planner,
@@ -64,22 +62,12 @@ const systemOf = ({ facts, release, libc }: HostSaid): HostSystem => ({
   release,
 });
 
-/** Undefined: only the host can tell. */
-export async function unlessHostUnknown<T>(plan: Promise<T>): Promise<T | undefined> {
+/** Undefined in place of an error of that class. */
+export async function unless<T>(refusal: abstract new (...args: never[]) => Error, awaited: Promise<T>): Promise<T | undefined> {
   try {
-    return await plan;
+    return await awaited;
   } catch (error) {
-    if (error instanceof HostUnknown) return undefined;
-    throw error;
-  }
-}
-
-/** Undefined: the data is not what it was when the run began, or this version judges it otherwise. */
-export async function ifValid<T>(plan: Promise<T>): Promise<T | undefined> {
-  try {
-    return await plan;
-  } catch (error) {
-    if (error instanceof BootstrapDataError) return undefined;
+    if (error instanceof refusal) return undefined;
     throw error;
   }
 }

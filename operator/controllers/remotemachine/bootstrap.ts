@@ -3,7 +3,7 @@ import { CONDITION, REASON, type Reason } from '../../../apis/infrastructure/con
 import { DEFAULT_USER } from '../../../apis/infrastructure/connection.ts';
 import { ANNOTATION, REQUEST } from '../../../apis/infrastructure/group.ts';
 import type { HostFacts } from '../../../apis/infrastructure/status.ts';
-import { type BootstrapData, BootstrapDataError, type Finding, type Plan, sentenceOf } from '../../bootstrap/plan.ts';
+import { type BootstrapData, BootstrapDataError, type Finding, HostUnknown, type Plan, sentenceOf } from '../../bootstrap/plan.ts';
 import type { TaskState } from '../../framework/background.ts';
 import type { Result } from '../../framework/types.ts';
 import type { SettleOptions } from '../../pool/allocator.ts';
@@ -16,7 +16,7 @@ import { type AccessResult, type HostSpec, hostSpecOf } from '../hosts/access.ts
 import type { Attempts } from '../hosts/attempts.ts';
 import { durationOf } from '../hosts/duration.ts';
 import { allowsOtherHost, type Failure, failureOf, InputError } from '../hosts/failure.ts';
-import { ifValid, outputFilter, type OutputFilter, planFor, readBootstrapData, unlessHostUnknown } from './bootstrap-data.ts';
+import { outputFilter, type OutputFilter, planFor, readBootstrapData, unless } from './bootstrap-data.ts';
 import { isRunGone } from '../hosts/presence.ts';
 import { type HostOutcome, limitsOf } from '../hosts/tasks.ts';
 import type { MachineDeps } from './deps.ts';
@@ -115,7 +115,8 @@ export class Bootstrap {
     // The stored status tells of a run from its claim on. Such a one is followed to its end, whatever became of its data.
     const begun = scope.machine.status?.bootstrap?.runID === runID;
     const read = readBootstrapData(client, scope.name.namespace, secretName, scope.signal);
-    const data = await (begun ? ifThere(read) : read);
+    // A person or the bootstrap provider may have taken it away since.
+    const data = await (begun ? unless(InputError, read) : read);
     const { running, plan, asksHost } = await this.#prepared(scope, { runID, data, access, begun });
     this.#running.set(scope.uid, running);
     const { machine, uid } = scope;
@@ -166,8 +167,9 @@ export class Bootstrap {
       if (!begun) this.#announce(scope, plan.findings);
     };
     const { planner } = this.#deps;
-    const ahead = unlessHostUnknown(planFor(planner, data, instance));
-    const planned = await (begun ? ifValid(ahead) : ahead);
+    const ahead = unless(HostUnknown, planFor(planner, data, instance));
+    // The data of a run that began may have changed since, or this version may judge it otherwise.
+    const planned = await (begun ? unless(BootstrapDataError, ahead) : ahead);
     if (planned !== undefined) heed(planned);
     const plan = async (said: HostSaid): Promise<Plan> => {
       const made = await this.#refused.noting(scope, data, instance, planFor(planner, data, instance, said));
@@ -355,13 +357,3 @@ function bootstrapStatus(
 }
 
 const beware = (findings: Finding[]): string => (findings.length === 0 ? '' : `. Its data: ${findings.map(sentenceOf).join('; ')}`);
-
-/** Undefined: a person or the bootstrap provider took it away. */
-async function ifThere<T>(read: Promise<T>): Promise<T | undefined> {
-  try {
-    return await read;
-  } catch (error) {
-    if (error instanceof InputError) return undefined;
-    throw error;
-  }
-}

@@ -1,5 +1,6 @@
 /** Cleans the host of a machine's run in the background, as a deletion and a retry need it. */
 import { REASON, type Reason } from '../../../apis/infrastructure/conditions.ts';
+import { BootstrapDataError } from '../../bootstrap/plan.ts';
 import { planCleanup } from '../../cleanup/planner.ts';
 import type { CleanupPlan } from '../../cleanup/plan.ts';
 import type { ReclaimOutcome } from '../../runner/execution.ts';
@@ -12,7 +13,7 @@ import { type AccessResult, cleanUpCommandsOf, type HostSpec } from '../hosts/ac
 import type { Attempts } from '../hosts/attempts.ts';
 import { failedCleanup, type Failure, failureOf } from '../hosts/failure.ts';
 import { type HostOutcome, limitsOf } from '../hosts/tasks.ts';
-import { ifValid, outputFilter, planFor, readBootstrapData } from './bootstrap-data.ts';
+import { outputFilter, planFor, readBootstrapData, unless } from './bootstrap-data.ts';
 import type { MachineDeps } from './deps.ts';
 import { lastOutput } from './run-failure.ts';
 import { RunHosts } from './run-hosts.ts';
@@ -104,7 +105,7 @@ export class HostCleaning {
     const data = await read?.catch(() => undefined);
     const instance = { runID: '', name: scope.name.name, failureDomain: undefined };
     const said = { facts: scope.status.host ?? {}, release: {}, libc: '' };
-    return outputFilter(data, data && (await ifValid(planFor(this.#deps.planner, data, instance, said))), access).output;
+    return outputFilter(data, data && (await unless(BootstrapDataError, planFor(this.#deps.planner, data, instance, said))), access).output;
   }
 
   #ended(scope: MachineScope, id: string, result: HostOutcome): Cleaning {
