@@ -58,7 +58,9 @@ test('what is built once is kept in the workspace, where containers and the mach
   for (const name of ['test', 'release']) {
     const steps = Object.values((await read(name)).jobs).flatMap((job) => job.steps ?? []);
     const paths = steps.filter(({ uses }) => uses?.startsWith('actions/cache/')).map((step) => step.with?.['path']);
-    expect(new Set(paths)).toEqual(new Set(['.cache/cluster-api-provider-remote']));
+    // The same to a letter: what is kept under other paths is not found again. File systems of hosts are root's, with device nodes.
+    const kept = '.cache/cluster-api-provider-remote/*\n!.cache/cluster-api-provider-remote/*-image-*\n';
+    expect(new Set(paths)).toEqual(new Set([kept]));
     expect(steps.map(({ run: script }) => script)).toContain('echo "XDG_CACHE_HOME=$GITHUB_WORKSPACE/.cache" >>"$GITHUB_ENV"');
   }
 });
