@@ -140,7 +140,7 @@ test('a host that cannot be cleaned is told and tried again; the failed run stay
   expect(told((await run()).scope)).toMatchObject({ reason: 'CleanupFailed' });
   expect(world.executor.calls).toBe(1);
   clock.pass(failed.result?.requeueAfter);
-  await run();
+  expect(told((await run()).scope)).toEqual(told(failed.scope));
   (await call(1)).fail(new SSHError('ConnectTimeout', `${ADDRESS}:22`, 'no answer'));
   await world.ended(world.scope());
   expect(told((await run()).scope)).toMatchObject({ status: 'Unknown', reason: 'ConnectTimeout' });

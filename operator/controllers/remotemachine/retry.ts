@@ -4,6 +4,7 @@ import { CONDITION, REASON } from '../../../apis/infrastructure/conditions.ts';
 import { ANNOTATION, REQUEST } from '../../../apis/infrastructure/group.ts';
 import type { Result } from '../../framework/types.ts';
 import { newRunID } from '../../pool/machine-patch.ts';
+import type { Failure } from '../hosts/failure.ts';
 import type { HostCleaning } from './cleaning.ts';
 import type { MachineDeps } from './deps.ts';
 import { pinHostKey } from './host-key.ts';
@@ -46,18 +47,24 @@ export class Retry {
       await this.#startAnew(scope, failed, cleaning.hostKey);
       return undefined;
     }
-    if (cleaning.state === 'underWay') {
-      scope.wait(CONDITION.BootstrapExecSucceeded, REASON.Retrying, `The host of the failed run ${failed} is cleaned: ${cleaning.message}`);
-      return {};
+    if (cleaning.state === 'failed') {
+      this.#tellUnclean(scope, failed, cleaning);
+      return { requeueAfter: cleaning.wait };
     }
-    const { reason, message, wait } = cleaning;
-    const what = `The host of the failed run ${failed} could not be cleaned, which is tried again: ${message}`;
-    scope.fail(CONDITION.BootstrapExecSucceeded, { reason, message: what, terminal: false });
-    return { requeueAfter: wait };
+    // While it is tried again, why the last attempt failed stays told.
+    if (cleaning.last !== undefined) this.#tellUnclean(scope, failed, cleaning.last);
+    else
+      scope.wait(CONDITION.BootstrapExecSucceeded, REASON.Retrying, `The host of the failed run ${failed} is cleaned: ${cleaning.message}`);
+    return {};
   }
 
   forget(uid: string): void {
     this.#refused.delete(uid);
+  }
+
+  #tellUnclean(scope: MachineScope, failed: string, { reason, message }: Pick<Failure, 'reason' | 'message'>): void {
+    const what = `The host of the failed run ${failed} could not be cleaned, which is tried again: ${message}`;
+    scope.fail(CONDITION.BootstrapExecSucceeded, { reason, message: what, terminal: false });
   }
 
   #refuse(scope: MachineScope, request: string, failed: string | undefined): void {
