@@ -81,7 +81,7 @@ const NAMES: Record<string, string> = { string: 'text', boolean: 'true or false'
 function simple(schema: Schema): string {
   if (schema.anyOf !== undefined || Array.isArray(schema.type)) return kindOf(schema);
   if (schema.const !== undefined) return `\`${String(schema.const)}\``;
-  if (schema.enum !== undefined) return schema.enum.map((value) => `\`${String(value)}\``).join(', ');
+  if (schema.enum !== undefined) return schema.enum.map((value) => (value === '' ? 'empty text' : `\`${String(value)}\``)).join(', ');
   if (schema.type === 'array') return `list of ${kindOf(schema.items ?? schema.prefixItems?.[0] ?? {})}`;
   if (schema.type === 'object') return 'map';
   return NAMES[schema.type ?? ''] ?? 'data';
