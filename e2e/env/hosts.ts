@@ -304,9 +304,11 @@ export class Host {
     );
   }
 
+  /** Until it listens, which the host itself says: its network may be down. */
   async startSSHD(): Promise<void> {
-    await this.#mustExec(this.#options.kind === 'full' ? 'systemctl start ssh' : '/usr/sbin/sshd -E /var/log/sshd.log');
-    if (this.#process !== undefined) await untilReady(this.#process, () => this.answers(), 10_000, 10);
+    // systemd is told by sshd, which writes the file once it listens.
+    const listens = 'for _ in $(seq 1000); do [ ! -e /run/sshd.pid ] || exit 0; sleep 0.01; done; echo "sshd does not listen" >&2; exit 1';
+    await this.#mustExec(this.#options.kind === 'full' ? 'systemctl start ssh' : `/usr/sbin/sshd -E /var/log/sshd.log && ${listens}`);
   }
 
   async #mustExec(command: string): Promise<void> {

@@ -169,9 +169,9 @@ describe('a light host', () => {
     await host.linkDown();
     expect(await host.answers(300)).toBe(false);
     await host.exec('touch /run/go');
+    await host.startSSHD();
     await host.linkUp();
     expect((await session).stdout).toBe('done\n');
-    await host.startSSHD();
     expect((await ssh(host, 'true')).exitCode).toBe(0);
   });
 });
