@@ -46,7 +46,7 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
       .claim(
         CLAIMANT,
         cleanupOf([
-          `for pid in $(cat ${pids}); do [ ! -e /proc/$pid ] || grep -q "State:.Z" /proc/$pid/status || { cat /proc/$pid/stat; exit 1; }; done`,
+          `for pid in $(cat ${pids}); do grep -qs "State:.Z" /proc/$pid/status || [ ! -e /proc/$pid ] || { cat /proc/$pid/stat; exit 1; }; done`,
         ]),
       );
     await host.start(planOf(...commands));
