@@ -25,6 +25,7 @@ import { loadKubeConfig, serverAccess } from './framework/kubeconfig.ts';
 import { createLogger, type RootLogger } from './framework/logging.ts';
 import { RemoteOperator } from './framework/operator.ts';
 import { Reviews } from './framework/reviews.ts';
+import type { WorkQueue } from './framework/queue.ts';
 import type { Logger, Reconciler, Request, Resource } from './framework/types.ts';
 import { leaderElection, leaseOf } from './leading.ts';
 import { managerMetrics, type ManagerMetrics } from './metrics.ts';
@@ -130,26 +131,30 @@ function createControllers(foundation: Foundation, caches: Caches, { executor, p
     cleanupTimeout: flags.cleanupDeadline || Infinity,
   });
   const ofCluster = new RemoteClusterReconciler({ client, remoteClusters, clusters, events, watchFilter });
-  const controller = (name: string, reconciler: Reconciler): Controller =>
-    new Controller({ name, reconciler, concurrency: flags.concurrency, log, metrics });
-  const [forMachines, forEntries, forClusters] = [
-    controller('remotemachine', ofMachine),
-    controller('pooledremotemachine', ofEntry),
-    controller('remotecluster', ofCluster),
-  ];
+  const controller = (name: string, reconciler: Reconciler, sources: (queue: WorkQueue) => void): Controller =>
+    new Controller({ name, reconciler, concurrency: flags.concurrency, log, metrics, sources });
+  const forMachines = controller('remotemachine', ofMachine, (queue) => {
+    const on = ofMachine.watch(queue);
+    machines.onChange(on.machines);
+    entries.onChange(on.entries);
+    clusters.onChange(on.clusters);
+    owners.onChange(on.owners);
+  });
+  const forEntries = controller('pooledremotemachine', ofEntry, (queue) => {
+    const on = ofEntry.watch(queue);
+    machines.onChange(on.machines);
+    entries.onChange(on.entries);
+    clusters.onChange(on.clusters);
+  });
+  const forClusters = controller('remotecluster', ofCluster, (queue) => {
+    const on = ofCluster.watch(queue);
+    remoteClusters.onChange(on.remoteClusters);
+    clusters.onChange(on.clusters);
+  });
   // Of a thousand machines that come at once, those whose host answered go on before the next are looked at.
   queues.set('machine', (request) => forMachines.queue.addFirst(request));
   queues.set('entry', (request) => forEntries.queue.addFirst(request));
   nodes.enqueue = (request) => forMachines.queue.add(request);
-
-  const onMachine = ofMachine.watch(forMachines.queue);
-  const onEntry = ofEntry.watch(forEntries.queue);
-  const onCluster = ofCluster.watch(forClusters.queue);
-  for (const handler of [onMachine.machines, onEntry.machines]) machines.onChange(handler);
-  for (const handler of [onMachine.entries, onEntry.entries]) entries.onChange(handler);
-  for (const handler of [onMachine.clusters, onEntry.clusters, onCluster.clusters]) clusters.onChange(handler);
-  owners.onChange(onMachine.owners);
-  remoteClusters.onChange(onCluster.remoteClusters);
   return [forMachines, forEntries, forClusters];
 }
 

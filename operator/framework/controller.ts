@@ -13,6 +13,11 @@ export interface ControllerOptions {
   concurrency: number;
   log: Logger;
   metrics: Metrics;
+  /**
+   * Called when work begins, to have the queue told of what is there and of what changes. Not before, as in controller-runtime: the
+   * queue of a manager that stands by would only grow, and tell of a wait that nobody has.
+   */
+  sources?: (queue: WorkQueue) => void;
   /** Not set: a queue of its own with the usual backoff. */
   queue?: WorkQueue;
 }
@@ -37,6 +42,7 @@ export class Controller {
     const shutDown = (): void => this.queue.shutDown();
     if (signal.aborted) shutDown();
     signal.addEventListener('abort', shutDown, { once: true });
+    this.#options.sources?.(this.queue);
     await Promise.all(Array.from({ length: this.#options.concurrency }, () => this.#work(signal)));
     signal.removeEventListener('abort', shutDown);
   }
