@@ -26,8 +26,8 @@ export const ANNOTATION = {
   /** Entry: ID of the run whose host could not be cleaned: it is not handed out although no machine has it. See ADOPTED. */
   quarantined: `${GROUP}/quarantined`,
   /**
-   * Entry: run ID, or UID of a machine, that was given up: by a person with release=force, or with the host that its machine left. Its claim on
-   * the host gives way to the next machine's.
+   * Entry: run ID, or UID of a machine, that a person gave up with release=force. Its claim on the host gives way to the next machine's, whatever
+   * runs under it.
    */
   abandonedRun: `${GROUP}/abandoned-run`,
   /** RemoteMachine, while it is deleted: another operator bootstrapped it, and the run ID was made for its cleanup. */

@@ -9,7 +9,7 @@ export type Moment = 'before' | 'during' | 'after';
 /** What is asked of the API server. */
 export type ApiAction = 'get' | 'create' | 'patch';
 /** What is executed on a host. */
-export type HostVerb = 'claim' | 'inspect' | 'run' | 'follow' | 'state' | 'kill' | 'tidy' | 'clean' | 'release';
+export type HostVerb = 'claim' | 'inspect' | 'run' | 'follow' | 'state' | 'kill' | 'withdraw' | 'tidy' | 'clean' | 'release';
 /** `connect`: to a host, with nothing executed there yet. */
 export type Step = `${ApiAction} ${string}` | `exec ${HostVerb}` | 'connect';
 export type Failpoint = `${Moment} ${Step}`;

@@ -163,6 +163,20 @@ describe('a claim whose machine is gone', () => {
   const gone = { runID: `${RUN}-gone`, machine: { ...CLAIMANT.machine, name: 'gone', uid: 'uid-gone' } };
   const orphan = gone.runID;
 
+  test('goes by itself where nothing began under it, and stays where something did', async () => {
+    await using host = new LocalHost();
+    expect(await host.runner().withdraw(orphan)).toBe(true);
+    await host.runner().claim(gone, cleanupOf(['true']));
+    expect(await host.runner().withdraw('another')).toBe(false);
+    expect((await host.runner().inspect(orphan)).state).toEqual({ phase: 'Claimed' });
+    expect(await host.runner().withdraw(orphan)).toBe(true);
+    expect((await host.runner().inspect(orphan)).holder).toBeUndefined();
+    await host.runner().claim(gone, cleanupOf(['true']));
+    await host.start(planOf('true'), { runID: orphan });
+    expect(await host.runner().withdraw(orphan)).toBe(false);
+    expect((await host.runner().inspect(orphan)).holder).toEqual(gone);
+  });
+
   test('gives way where nothing began under it, and nothing does any more', async () => {
     await using host = new LocalHost();
     await host.runner().claim(gone, cleanupOf(['true']));

@@ -133,6 +133,14 @@ withdraw() { # RUN whose machine is gone: its claim goes where nothing was ever 
   if [ "$1" = "$holder" ] && mine "$holder" && forbid >/dev/null 2>&1 && never_starts; then release; fi
 }
 
+do_withdraw() { # RUN: answers whether the host has a claim all the same
+  boot
+  mine "$1"
+  withdraw "$1"
+  mine "$1"
+  if [ -n "$holder" ]; then say withdraw stays; else say withdraw gone; fi
+}
+
 never_starts() { # not as load has it: what can't be read may have run
   pid=
   { read -r pid _ <"$room/bootstrap/started"; } 2>/dev/null

@@ -192,6 +192,10 @@ test.each<[string, Error, boolean]>([
 describe('a claim of another run', () => {
   const holder = { runID: 'x', machine: { namespace: 'n', name: 'x', uid: 'x' } };
   const refusal = Object.assign(new RunnerError('HostInUse', 'no'), { holder });
+  const unsure: [string, () => Promise<boolean>][] = [
+    ['is there', () => Promise.resolve(false)],
+    ['is perhaps there, as the API server does not tell', () => Promise.reject(new Error('no answer'))],
+  ];
   /** A host that has it and gives it up. */
   function held() {
     const claims: unknown[] = [];
@@ -209,10 +213,31 @@ describe('a claim of another run', () => {
     expect(claims).toEqual([undefined, 'x']);
   });
 
-  test.each<[string, () => Promise<boolean>]>([
-    ['is there', () => Promise.resolve(false)],
-    ['is perhaps there, as the API server does not tell', () => Promise.reject(new Error('no answer'))],
-  ])('stays where its machine %s', async (_name, isGone) => {
+  describe('that a cleanup finds', () => {
+    const found = (goes: boolean) => {
+      const withdraw = jest.fn((runID: string) => Promise.resolve(runID === 'x' && goes));
+      return { ...host({ inspect: () => Promise.resolve({ facts: {}, state: undefined, holder }), withdraw }), withdraw };
+    };
+    const nobodys = () => false;
+
+    test.each([
+      ['goes where its machine is gone and nothing began', true, { outcome: 'Clean', ran: false }],
+      ['stays where its machine is gone and something may have begun', false, { outcome: 'InUse', holder }],
+    ])('%s', async (_name, goes, outcome) => {
+      const { executor, withdraw } = found(goes);
+      const isGone = (asked: Claimant) => Promise.resolve(asked === holder);
+      expect(await executor.reclaim(ACCESS, nobodys, work(), { isGone })).toMatchObject(outcome);
+      expect(withdraw.mock.calls).toEqual([['x']]);
+    });
+
+    test.each(unsure)('stays where its machine %s', async (_name, isGone) => {
+      const { executor, withdraw } = found(true);
+      expect(await executor.reclaim(ACCESS, nobodys, work(), { isGone })).toMatchObject({ outcome: 'InUse', holder });
+      expect(withdraw).not.toHaveBeenCalled();
+    });
+  });
+
+  test.each(unsure)('stays where its machine %s', async (_name, isGone) => {
     const { executor, claims } = held();
     const onTouch = jest.fn();
     await expect(executor.bootstrap(ACCESS, { ...request(at), isGone, onTouch }, work())).rejects.toBe(refusal);

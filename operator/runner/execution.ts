@@ -40,6 +40,9 @@ export interface OutputSink {
   flush(): void;
 }
 
+/** Whether the machine of a claim that stands in the way, and the run with it, is gone. May reject: nobody knows. */
+export type IsGone = (holder: Claimant, signal: AbortSignal) => Promise<boolean>;
+
 export interface BootstrapRequest {
   claimant: Claimant;
   cleanup: CleanupPlan | undefined;
@@ -51,8 +54,7 @@ export interface BootstrapRequest {
   begun: boolean;
   /** See ClaimOptions. */
   abandoned?: string | undefined;
-  /** Whether the machine of a claim that stands in the way, and the run with it, is gone. May reject: nobody knows. */
-  isGone: (holder: Claimant, signal: AbortSignal) => Promise<boolean>;
+  isGone: IsGone;
   options: RunOptions;
   /** Milliseconds from the run's start after which it is ended. */
   timeout: number;
@@ -94,6 +96,8 @@ export interface Reclaim {
   cleanup?: CleanupPlan | undefined;
   /** For whom another operator bootstrapped the host: where it has no claim, one is made before it is cleaned. */
   adopts?: Claimant | undefined;
+  /** Not set: a claim that stands in the way stays. */
+  isGone?: IsGone;
   /** Milliseconds from the start of the cleanup after which it is killed: it failed. */
   timeout?: number;
 }
@@ -196,9 +200,8 @@ async function cleaned(
  * The run whose claim stands in the way and has nobody who would give it back: a manager that was held up placed it when its machine was
  * gone, or the API server let the machine go while its finalizer was being added. Where nobody can tell, the refusal stands for now.
  */
-async function orphanOf(refusal: unknown, { isGone }: BootstrapRequest, signal: AbortSignal): Promise<string | undefined> {
-  const holder = refusal instanceof RunnerError ? refusal.holder : undefined;
-  return holder !== undefined && (await isGone(holder, signal).catch(() => false)) ? holder.runID : undefined;
+async function orphanOf(holder: Claimant | undefined, isGone: IsGone | undefined, signal: AbortSignal): Promise<string | undefined> {
+  return holder !== undefined && (await isGone?.(holder, signal).catch(() => false)) === true ? holder.runID : undefined;
 }
 
 /** Before the host is claimed. What began there is followed to its end, whatever became of its data. */
@@ -256,7 +259,7 @@ export class Executor {
     access: HostAccess,
     isOurs: (holder: Claimant) => boolean,
     work: Work,
-    { run, cleanup, adopts, timeout = Infinity }: Reclaim = {},
+    { run, cleanup, adopts, isGone, timeout = Infinity }: Reclaim = {},
   ): Promise<ReclaimOutcome> {
     return this.#connected(access, work.signal, async (connection) => {
       const { hostKey } = connection;
@@ -267,6 +270,8 @@ export class Executor {
         await runner.claim(adopts, cleanup, { begun: true });
         holder = adopts;
       }
+      const orphan = holder !== undefined && !isOurs(holder) ? await orphanOf(holder, isGone, work.signal) : undefined;
+      if (orphan !== undefined && (await runner.withdraw(orphan))) holder = undefined;
       const inUse = holder !== undefined && !isOurs(holder) ? holder : undefined;
       const runID = inUse === undefined ? (holder?.runID ?? run) : run;
       const limited = (signal: AbortSignal): Runner => this.#createRunner(connection, access.privilege, signal);
@@ -278,10 +283,10 @@ export class Executor {
 
   /** A refusal leaves nothing of us on the host; any other outcome may, also an answer that was cut off. */
   async #claim(runner: Runner, request: BootstrapRequest, signal: AbortSignal): Promise<Found> {
-    const { claimant, cleanup, abandoned, onTouch } = request;
+    const { claimant, cleanup, abandoned, isGone, onTouch } = request;
     try {
       const claimed = await runner.claim(claimant, cleanup, { abandoned }).catch(async (refusal: unknown) => {
-        const orphan = await orphanOf(refusal, request, signal);
+        const orphan = await orphanOf(refusal instanceof RunnerError ? refusal.holder : undefined, isGone, signal);
         if (orphan === undefined) throw refusal;
         return runner.claim(claimant, cleanup, { abandoned, orphan });
       });

@@ -108,6 +108,11 @@ class ShellRunner implements Runner {
     await this.#ask({ verb: 'kill', args: [runID] });
   }
 
+  async withdraw(runID: string): Promise<boolean> {
+    const lines = await this.#ask({ verb: 'withdraw', args: [runID] });
+    return lines.some(([key, value]) => key === 'withdraw' && value === 'gone');
+  }
+
   async tidy(runID: string): Promise<void> {
     await this.#ask({ verb: 'tidy', args: [runID] });
   }

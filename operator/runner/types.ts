@@ -99,6 +99,8 @@ export interface Runner {
   kill(runID: string): Promise<void>;
   /** Kills the run, runs `cleanup`, or the plan left beside the claim, detached and follows it, confirms it, and removes the claim. */
   clean(runID: string, on: (event: FollowEvent) => void, cleanup?: CleanupPlan): Promise<CleanResult>;
+  /** Of a run whose machine is gone: removes its claim where nothing was ever started under it, nor is any more. Resolves with whether nobody has the host now. */
+  withdraw(runID: string): Promise<boolean>;
   /** Removes bootstrap data (always) and output (after a success) of a finished run. */
   tidy(runID: string): Promise<void>;
 }

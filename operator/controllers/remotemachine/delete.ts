@@ -90,9 +90,7 @@ export class Deletion {
       const note = `The host key ${cleaning.hostKey.fingerprint} was accepted`;
       this.#deps.events.event(scope.machine, 'Normal', REASON.HostKeyAccepted, CONDITION.CleanedUp, note);
     }
-    // What was sent for a run of which nothing is there may still arrive: its claim is to give way to the next machine's.
-    const abandoned = cleaning.ran || cleaning.holder !== undefined ? {} : { annotations: { [ANNOTATION.abandonedRun]: runID } };
-    return this.#finish(scope, [clean, reachable], { hostKey: cleaning.hostKey.publicKey, ...abandoned });
+    return this.#finish(scope, [clean, reachable], { hostKey: cleaning.hostKey.publicKey });
   }
 
   /**
