@@ -178,7 +178,10 @@ export class Allocator {
     const [hostKey] = trustOf(machine, entry).pinned;
     const pins = hostKey !== undefined && entry.spec !== undefined && pinsHostKey(entry.spec.machine);
     const annotations = { [ANNOTATION.quarantined]: runID, ...(pins && { [ANNOTATION.hostKey]: hostKey }) };
-    const noted = await this.#patchMetadata(entry, { annotations });
+    const { finalizers = [], deletionTimestamp } = entry.metadata;
+    // With the entry the quarantine would go, and the host come back as a new one.
+    const isFree = !finalizers.includes(ENTRY_FINALIZER) && deletionTimestamp === undefined;
+    const noted = await this.#patchMetadata(entry, { annotations, ...(isFree && { finalizers: [...finalizers, ENTRY_FINALIZER] }) });
     return this.#writeStatus(noted, { reserved: true, marks: [mark] });
   }
 
@@ -336,20 +339,7 @@ export class Allocator {
     const patch = machinePatch(machine, change);
     if (patch === undefined) return machine;
     const name = { namespace: namespaceOf(machine), name: machine.metadata.name };
-    const changed = await this.#client.patch<RemoteMachine>(REMOTE_MACHINES, name, patch);
-    await this.#noteAbandoned(machine, change.from?.entry);
-    return changed;
-  }
-
-  /**
-   * An earlier process may have claimed the host that the machine has lost. Its run never starts any more, so whoever has the entry may
-   * replace the claim. Not before the machine has lost it: until then that process may still start the run, and nothing is to end it.
-   */
-  async #noteAbandoned(machine: RemoteMachine, entry: PooledRemoteMachine | undefined): Promise<void> {
-    const run = machine.metadata.annotations?.[ANNOTATION.runID];
-    if (entry === undefined || run === undefined || this.#touched(machine) === 'no') return;
-    // By its UID: other writes to the entry since then change nothing of this.
-    await this.#patchMetadata(entry, { annotations: { [ANNOTATION.abandonedRun]: run } }, { uid: entry.metadata.uid });
+    return this.#client.patch<RemoteMachine>(REMOTE_MACHINES, name, patch);
   }
 
   /** A machine that names its host itself: served unless another object with that host is in use or older. */
@@ -377,13 +367,13 @@ export class Allocator {
     return `PooledRemoteMachine ${keyOf(entry)} is the same host ${identity} and is in use; waiting until it is free`;
   }
 
-  #patchMetadata(
-    entry: PooledRemoteMachine,
-    change: object,
-    guard: object = { resourceVersion: entry.metadata.resourceVersion },
-  ): Promise<PooledRemoteMachine> {
-    const { namespace = '', name } = entry.metadata;
-    return this.#client.patch<PooledRemoteMachine>(POOLED_REMOTE_MACHINES, { namespace, name }, { metadata: { ...guard, ...change } });
+  #patchMetadata(entry: PooledRemoteMachine, change: object): Promise<PooledRemoteMachine> {
+    const { namespace = '', name, resourceVersion } = entry.metadata;
+    return this.#client.patch<PooledRemoteMachine>(
+      POOLED_REMOTE_MACHINES,
+      { namespace, name },
+      { metadata: { resourceVersion, ...change } },
+    );
   }
 
   async #writeStatus(entry: PooledRemoteMachine, change: EntryChange): Promise<PooledRemoteMachine> {

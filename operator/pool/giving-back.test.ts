@@ -35,6 +35,14 @@ test('frees the entry with what was found, then takes off finalizer and quaranti
   expect(status).toMatchObject({ reserved: false });
 });
 
+test('an entry in quarantine does not go before its host is clean, and is let go after', async () => {
+  const side = await given(host('a'), machine('m'));
+  const { metadata } = await side.allocator.quarantine(setting.storedEntry('a'), setting.storedMachine('m'), 'r', DIRTY);
+  expect(metadata.finalizers).toEqual([ENTRY_FINALIZER]);
+  await side.allocator.free(setting.storedEntry('a'), [CLEAN]);
+  expect(setting.storedEntry('a').metadata.finalizers ?? []).toEqual([]);
+});
+
 test('leaves an entry alone that another machine has by now', async () => {
   const side = await given(host('a', heldBy('x')), machine('m'));
   await side.allocator.release(setting.storedEntry('a'), setting.storedMachine('m'), [CLEAN]);

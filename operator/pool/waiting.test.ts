@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { hostTopic, poolTopic, WaitingList } from './waiting.ts';
 
 const request = (name: string) => ({ namespace: 'n', name });
@@ -60,4 +61,33 @@ test('pools of one name in two namespaces, and hosts, are different things to wa
   const list = new WaitingList();
   list.wait(POOL, waiter('m'));
   expect([poolTopic('other', 'p'), hostTopic('n/p')].flatMap((topic) => list.all(topic))).toEqual([]);
+});
+
+test('whatever came and went, those are woken who would be if all were put in order', () => {
+  const names = ['a', 'b', 'c', 'd', 'e'];
+  const step = fc.record({
+    name: fc.constantFrom(...names),
+    leaves: fc.boolean(),
+    topic: fc.constantFrom(POOL, hostTopic('h:22')),
+    second: fc.nat({ max: 3 }),
+    failureDomain: fc.constantFrom(undefined, 'x', 'y'),
+  });
+  fc.assert(
+    fc.property(fc.array(step), fc.nat({ max: 6 }), fc.constantFrom(undefined, 'x'), (steps, count, failureDomain) => {
+      const list = new WaitingList();
+      const there = new Map<string, (typeof steps)[number]>();
+      for (const one of steps) {
+        if (one.leaves) list.leave(request(one.name));
+        else list.wait(one.topic, waiter(one.name, one.second, one.failureDomain));
+        if (one.leaves) there.delete(one.name);
+        else there.set(one.name, one);
+      }
+      const expected = [...there.values()]
+        .filter(({ topic, failureDomain: of }) => topic === POOL && (of === undefined || of === failureDomain))
+        .toSorted((a, b) => a.second - b.second || (a.name < b.name ? -1 : 1))
+        .map(({ name }) => name);
+      expect(namesOf(list.next(POOL, count, { failureDomain }))).toEqual(expected.slice(0, count));
+      expect(list.has(POOL)).toBe([...there.values()].some(({ topic }) => topic === POOL));
+    }),
+  );
 });

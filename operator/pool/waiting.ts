@@ -10,29 +10,30 @@ interface Waiter {
 }
 
 export class WaitingList {
-  /** Topic (a pool or a host) -> key of the machine -> waiter. */
-  readonly #topics = new Map<string, Map<string, Waiter>>();
-  readonly #topicOf = new Map<string, string>();
+  /** Topic (a pool or a host) -> who waits for it, the oldest first. */
+  readonly #topics = new Map<string, Waiter[]>();
+  /** By key of the machine. */
+  readonly #places = new Map<string, { topic: string; waiter: Waiter }>();
 
   /** The machine waits for `topic` and for nothing else. */
   wait(topic: string, waiter: Waiter): void {
-    const key = keyOf(waiter.request);
-    if (this.#topicOf.get(key) !== topic) this.leave(waiter.request);
-    const waiters = this.#topics.get(topic) ?? new Map<string, Waiter>();
-    waiters.set(key, waiter);
+    this.leave(waiter.request);
+    const waiters = this.#topics.get(topic) ?? [];
+    waiters.splice(indexOf(waiters, waiter), 0, waiter);
     this.#topics.set(topic, waiters);
-    this.#topicOf.set(key, topic);
+    this.#places.set(keyOf(waiter.request), { topic, waiter });
   }
 
   /** The machine has what it waited for, or is gone. Returns the topic that it waited for. */
   leave(request: Request): string | undefined {
     const key = keyOf(request);
-    const topic = this.#topicOf.get(key);
-    if (topic === undefined) return undefined;
-    this.#topicOf.delete(key);
-    const waiters = this.#topics.get(topic);
-    waiters?.delete(key);
-    if (waiters?.size === 0) this.#topics.delete(topic);
+    const place = this.#places.get(key);
+    if (place === undefined) return undefined;
+    const { topic, waiter } = place;
+    this.#places.delete(key);
+    const waiters = this.#topics.get(topic) ?? [];
+    waiters.splice(indexOf(waiters, waiter), 1);
+    if (waiters.length === 0) this.#topics.delete(topic);
     return topic;
   }
 
@@ -43,20 +44,34 @@ export class WaitingList {
 
   /** The `count` oldest that wait for the topic and take such a host. */
   next(topic: string, count: number, host: { failureDomain?: string | undefined; identity?: string | undefined } = {}): Request[] {
-    const waiters = [...(this.#topics.get(topic)?.values() ?? [])];
-    return waiters
-      .filter(({ failureDomain }) => failureDomain === undefined || failureDomain === host.failureDomain)
-      .filter(({ identity }) => identity === undefined || identity === host.identity)
-      .toSorted((a, b) => a.createdAt.localeCompare(b.createdAt) || keyOf(a.request).localeCompare(keyOf(b.request)))
-      .slice(0, count)
-      .map(({ request }) => request);
+    const taken: Request[] = [];
+    for (const { request, failureDomain, identity } of this.#topics.get(topic) ?? []) {
+      if (taken.length >= count) break;
+      if (failureDomain !== undefined && failureDomain !== host.failureDomain) continue;
+      if (identity === undefined || identity === host.identity) taken.push(request);
+    }
+    return taken;
   }
 
   /** Of the topic, all of them. */
   all(topic: string): Request[] {
-    return [...(this.#topics.get(topic)?.values() ?? [])].map(({ request }) => request);
+    return (this.#topics.get(topic) ?? []).map(({ request }) => request);
   }
 }
+
+/** Where it stands, or is to stand. */
+function indexOf(waiters: readonly Waiter[], waiter: Waiter): number {
+  let [low, high] = [0, waiters.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (isBefore(waiters[middle] as Waiter, waiter)) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+const isBefore = (a: Waiter, b: Waiter): boolean =>
+  a.createdAt < b.createdAt || (a.createdAt === b.createdAt && keyOf(a.request) < keyOf(b.request));
 
 const keyOf = ({ namespace, name }: Request): string => `${namespace}/${name}`;
 export const poolTopic = (namespace: string, pool: string): string => `pool:${namespace}/${pool}`;

@@ -7,11 +7,12 @@ import { planCleanup } from '../../cleanup/planner.ts';
 import { getCondition } from '../../framework/conditions.ts';
 import type { Result } from '../../framework/types.ts';
 import { accepts, trustOf } from '../../pool/host-key-pins.ts';
-import type { ReclaimOutcome } from '../../runner/execution.ts';
+import type { IsGone, ReclaimOutcome } from '../../runner/execution.ts';
 import { cleanUpCommandsOf } from '../hosts/access.ts';
 import { Attempts } from '../hosts/attempts.ts';
 import { type About, claimedBy, failedCleanup, type Failure, failureOf } from '../hosts/failure.ts';
 import { isLostWithNamespace } from '../hosts/namespace.ts';
+import { isRunGone } from '../hosts/presence.ts';
 import { type HostOutcome, limitsOf, taskKey } from '../hosts/tasks.ts';
 import { LAST_OUTPUT } from '../remotemachine/run-failure.ts';
 import type { EntryDeps } from './deps.ts';
@@ -76,7 +77,9 @@ export class EntryCleaning {
     const spec = entry.spec.machine;
     const access = await this.#deps.access.read(entry.metadata.namespace ?? '', spec, trustOf(undefined, entry), signal);
     const commands = cleanUpCommandsOf(spec);
-    const how = { cleanup: commands && planCleanup({ commands }), timeout: this.#deps.cleanupTimeout };
+    const { client, cleanupTimeout: timeout } = this.#deps;
+    const isGone: IsGone = (holder, asking) => isRunGone(client, holder, asking);
+    const how = { cleanup: commands && planCleanup({ commands }), isGone, timeout };
     this.#deps.tasks.ensure(key, id, limitsOf(spec), async (work): Promise<HostOutcome> => ({
       work: 'clean',
       outcome: await this.#deps.executor.reclaim(access, cleanup.isOurs, work, how),

@@ -143,7 +143,9 @@ export class PooledRemoteMachineReconciler implements Reconciler {
       clusters: ({ type, object, old }) => {
         if (type === 'updated' && old?.spec?.paused === object.spec?.paused) return;
         for (const entry of this.#deps.entries.list(object.metadata.namespace))
-          if (entry.status?.reserved === true || isUnsettled(entry)) add(entry);
+          // A machine that names it sees to it, and is told.
+          if ((entry.status?.reserved === true || isUnsettled(entry)) && this.#deps.machines.byIndex('entry', keyOf(entry)).length === 0)
+            add(entry);
       },
     };
   }

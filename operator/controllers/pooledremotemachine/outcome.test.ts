@@ -172,6 +172,17 @@ describe('a missing key', () => {
     expect(world.executor.calls).toBe(0);
   });
 
+  test('that is named by nothing holds an entry no longer in a namespace that ends', async () => {
+    await world.create(LIVING, quarantined(), KEY);
+    await world.patch(POOLED_REMOTE_MACHINES, 'a', { spec: { machine: { sshKeyRef: null } } });
+    await driver.waits(clock, await driver.reconcile(), 1);
+    expect(driver.told()).toMatchObject({ Clean: 'False SSHKeyRefMissing' });
+    world.server.delete(NAMESPACES, { name: NAMESPACE });
+    expect(await driver.reconcile()).toBeUndefined();
+    driver.expectFree();
+    expect(world.executor.calls).toBe(0);
+  });
+
   test('that went with its namespace holds an entry that is deleted with it no longer', async () => {
     await world.create(LIVING, quarantined());
     world.server.delete(NAMESPACES, { name: NAMESPACE });

@@ -33,7 +33,7 @@ export class HostCleaning {
   readonly #deps: MachineDeps;
   readonly #attempts: Attempts;
   readonly #hosts: RunHosts;
-  /** ID of a cleanup -> when the attempt that goes on began. */
+  /** ID of a cleanup -> when the attempt that goes on left the queue. */
   readonly #since = new Map<string, number>();
 
   constructor(deps: MachineDeps, attempts: Attempts, hosts = new RunHosts()) {
@@ -52,10 +52,7 @@ export class HostCleaning {
         this.#deps.tasks.forget(scope.task);
         return this.#failed(scope, id, failureOf(task.state.error, this.#about(scope, runID)));
       }
-      if (task.state.phase === 'running') return this.#underWay(scope, id, runs(task.state.progress?.command));
-      // The time in the queue is not the cleanup's.
-      this.#since.set(id, scope.now.getTime());
-      return this.#underWay(scope, id, AWAITS_CONNECTION);
+      return this.#underWay(scope, id);
     }
     const pending = this.#attempts.pending(id, scope.version);
     if (pending !== undefined) return { state: 'failed', ...pending.failure, wait: pending.wait };
@@ -64,8 +61,8 @@ export class HostCleaning {
     } catch (error) {
       return this.#failed(scope, id, failureOf(error, this.#about(scope, runID)));
     }
-    this.#since.set(id, scope.now.getTime());
-    return this.#underWay(scope, id, runs(undefined));
+    this.#since.delete(id);
+    return this.#underWay(scope, id);
   }
 
   /** Where it is cleaned of the run. */
@@ -73,7 +70,13 @@ export class HostCleaning {
     return this.#hosts.specOf(scope, runID);
   }
 
-  #underWay({ now, version }: MachineScope, id: string, message: string): Cleaning {
+  #underWay({ now, version, task }: MachineScope, id: string): Cleaning {
+    const state = this.#deps.tasks.peek(task)?.state;
+    // The time in the queue is not the cleanup's.
+    if (state?.phase === 'queued') this.#since.delete(id);
+    else if (!this.#since.has(id)) this.#since.set(id, now.getTime());
+    const command = state?.phase === 'running' ? state.progress?.command : undefined;
+    const message = state?.phase === 'queued' ? AWAITS_CONNECTION : runs(command);
     return { state: 'underWay', message, since: this.#since.get(id) ?? now.getTime(), last: this.#attempts.last(id, version) };
   }
 
@@ -105,7 +108,8 @@ export class HostCleaning {
     const data = await read?.catch(() => undefined);
     const instance = { runID: '', name: scope.name.name, failureDomain: undefined };
     const said = { facts: scope.status.host ?? {}, release: {}, libc: '' };
-    return outputFilter(data, data && (await unless(BootstrapDataError, planFor(this.#deps.planner, data, instance, said))), access).output;
+    const plan = data && (await unless(BootstrapDataError, planFor(this.#deps.planner, data, instance, said)));
+    return outputFilter(data, plan, access, scope.status.bootstrap?.dataVersion).output;
   }
 
   #ended(scope: MachineScope, id: string, result: HostOutcome): Cleaning {
