@@ -66,6 +66,12 @@ export const bootstrapStatus = z
     finishedAt: z.iso.datetime().optional().describe('When the run ended.'),
     command: z.string().optional().describe('The command that runs or that failed, by its place in the bootstrap data.'),
     exitCode: z.int32().optional().describe('Exit code of the run.'),
+    dataVersion: z
+      .string()
+      .optional()
+      .describe(
+        'Resource version of the bootstrap Secret that the run was begun with: of one that was changed since its output is not shown.',
+      ),
   })
   .describe('The run of the bootstrap data on the host.');
 

@@ -51,11 +51,13 @@ test('templates that name something of the host have a plan once it has said wha
 test('no output repeats a line of the data, of its files and commands, or of the keys', async () => {
   const content = Buffer.from('a line within a file').toString('base64');
   const data = {
+    version: '7',
     value: Buffer.from(
       `#cloud-config\nwrite_files:\n- {path: /a, encoding: b64, content: ${content}}\nruncmd:\n- echo of a command\n- 'true'\n`,
     ),
   };
-  const filter = outputFilter(data, await planFor(planner, data, { runID: 'r', name: 'm', failureDomain: undefined }), access);
+  const plan = await planFor(planner, data, { runID: 'r', name: 'm', failureDomain: undefined });
+  const filter = outputFilter(data, plan, access, undefined);
   const said = [
     '+ echo of a command',
     'a line within a file',
@@ -65,10 +67,13 @@ test('no output repeats a line of the data, of its files and commands, or of the
   ];
   expect(filter.words).toBe(filter.output);
   expect(filter.output([...said, 'true'].join('\n'))).toBe('+ [redacted]\n[redacted]\n[redacted]\n[redacted]\n[redacted]\ntrue');
+  expect(outputFilter(data, plan, access, '7').output('true')).toBe('true');
+  const changed = outputFilter(data, plan, access, '6');
+  expect([changed.output('true'), changed.words('a line within a file')]).toEqual(['', '[redacted]']);
 });
 
 test('without the data that says what is secret, no output is shown, and the words of an error lose keys and tokens', () => {
-  const { output, words } = outputFilter(undefined, undefined, access);
+  const { output, words } = outputFilter(undefined, undefined, access, undefined);
   expect(output('anything')).toBe('');
   expect(words('cannot read: open sesame')).toBe('cannot read: [redacted]');
 });

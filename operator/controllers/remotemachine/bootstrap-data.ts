@@ -19,7 +19,12 @@ import type { HostSaid } from '../../runner/types.ts';
 import { getOrInputError } from '../hosts/access.ts';
 import { InputError } from '../hosts/failure.ts';
 
-export async function readBootstrapData(client: Client, namespace: string, name: string, signal: AbortSignal): Promise<BootstrapData> {
+export interface StoredData extends BootstrapData {
+  /** Resource version of the Secret. */
+  version: string;
+}
+
+export async function readBootstrapData(client: Client, namespace: string, name: string, signal: AbortSignal): Promise<StoredData> {
   const secret = await getOrInputError<Secret>(client, SECRETS, namespace, name, 'data', signal);
   const value = secret.data?.['value'];
   if (value === undefined) {
@@ -29,6 +34,7 @@ export async function readBootstrapData(client: Client, namespace: string, name:
   const format = secret.data?.['format'];
   return {
     value: Buffer.from(value, 'base64'),
+    version: secret.metadata.resourceVersion,
     ...(format !== undefined && { format: Buffer.from(format, 'base64').toString('utf8').trim() }),
   };
 }
@@ -74,7 +80,7 @@ export async function unless<T>(refusal: abstract new (...args: never[]) => Erro
 
 /** The one filter that everything which a host says passes before anyone reads it. */
 export interface OutputFilter {
-  /** For what a run printed. Without the data that says what is secret in it, nothing of it is shown. */
+  /** For what a run printed. Without the very data that says what is secret in it, nothing of it is shown. */
   output: (text: string) => string;
   /** For the words of an error. */
   words: (text: string) => string;
@@ -82,12 +88,21 @@ export interface OutputFilter {
 
 const textOf = (step: CommandStep | PowerStep): string => (step.kind === 'command' ? step.script : (step.condition ?? ''));
 
-/** Filters what is secret in the data, in the files and commands in it, and in the keys. */
-export function outputFilter(data: BootstrapData | undefined, plan: Plan | undefined, access: HostAccess): OutputFilter {
+/**
+ * Filters what is secret in the data, in the files and commands in it, and in the keys.
+ * @param begunWith version of the data that the run was begun with; undefined: nobody knows of another one
+ */
+export function outputFilter(
+  data: StoredData | undefined,
+  plan: Plan | undefined,
+  access: HostAccess,
+  begunWith: string | undefined,
+): OutputFilter {
   const decoder = new TextDecoder('utf-8');
   const texts = [access.target, ...access.target.bastions].flatMap(({ privateKey, passphrase }) => [privateKey, passphrase ?? '']);
   if (data !== undefined) texts.push(decoder.decode(data.value));
   for (const step of plan?.steps ?? []) texts.push(step.kind === 'file' ? decoder.decode(step.content) : textOf(step));
   const words = secretFilter(texts.flatMap((text) => [...secretTexts(text)]));
-  return { output: data === undefined ? () => '' : words, words };
+  const isKnown = data !== undefined && (begunWith ?? data.version) === data.version;
+  return { output: isKnown ? words : () => '', words };
 }

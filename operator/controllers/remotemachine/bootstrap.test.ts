@@ -1,3 +1,4 @@
+import { SECRETS } from '../../../apis/core.ts';
 import { ANNOTATION, REQUEST } from '../../../apis/infrastructure/group.ts';
 import { REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
 import { RunnerError } from '../../runner/types.ts';
@@ -151,6 +152,7 @@ describe('progress', () => {
     const running = await driver.run();
     expect(running.scope.status.bootstrap).toEqual({
       runID: RUN,
+      dataVersion: world.server.get(SECRETS, { namespace: NAMESPACE, name: 'data' }).metadata.resourceVersion,
       phase: 'Running',
       startedAt: STARTED.toISOString(),
       command: 'runcmd[0]',
@@ -207,6 +209,20 @@ describe('a run that the stored status speaks of', () => {
     const { scope } = await driver.ended((call) => call.end(outcome(KEY)));
     expect(scope.status.bootstrap).toMatchObject({ phase: 'Succeeded' });
     expect(world.stored().spec?.providerID).toBeDefined();
+  });
+
+  test.each([
+    ['is shown where its data is the same', undefined, 'it said [redacted]'],
+    ['is not shown where its data is another by now, as nobody knows what was secret in it', 'another', ''],
+  ])('what it printed %s', async (_name, dataVersion, shown) => {
+    await world.create(...secrets(), owner(), reserved(undefined, begun));
+    const version = world.server.get(SECRETS, { namespace: NAMESPACE, name: 'data' }).metadata.resourceVersion;
+    const bootstrap = { ...begun.status.bootstrap, dataVersion: dataVersion ?? version };
+    await world.patch(REMOTE_MACHINES, 'm', { status: { bootstrap } }, 'status');
+    const outputTail = 'it said echo a-secret-line > /run/cluster-api/bootstrap-success.complete\n';
+    const { scope } = await driver.ended((call) => call.end(outcome(KEY, { exitCode: 3, command: 'runcmd[0]', outputTail })));
+    expect(scope.status.failureMessage).toMatch(shown === '' ? /retry=m-1$/ : /Last output:\nit said \[redacted\]/);
+    expect(scope.status.bootstrap).toMatchObject({ phase: 'Failed', dataVersion: bootstrap.dataVersion });
   });
 
   test('and whose claim is gone from the host has failed for good: it never runs again', async () => {

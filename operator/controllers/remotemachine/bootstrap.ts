@@ -3,7 +3,7 @@ import { CONDITION, REASON, type Reason } from '../../../apis/infrastructure/con
 import { DEFAULT_USER } from '../../../apis/infrastructure/connection.ts';
 import { ANNOTATION, REQUEST } from '../../../apis/infrastructure/group.ts';
 import type { HostFacts } from '../../../apis/infrastructure/status.ts';
-import { type BootstrapData, BootstrapDataError, type Finding, HostUnknown, type Plan, sentenceOf } from '../../bootstrap/plan.ts';
+import { BootstrapDataError, type Finding, HostUnknown, type Plan, sentenceOf } from '../../bootstrap/plan.ts';
 import type { TaskState } from '../../framework/background.ts';
 import type { Result } from '../../framework/types.ts';
 import type { SettleOptions } from '../../pool/allocator.ts';
@@ -16,7 +16,7 @@ import { type AccessResult, type HostSpec, hostSpecOf } from '../hosts/access.ts
 import type { Attempts } from '../hosts/attempts.ts';
 import { durationOf } from '../hosts/duration.ts';
 import { allowsOtherHost, type Failure, failureOf, InputError } from '../hosts/failure.ts';
-import { outputFilter, type OutputFilter, planFor, readBootstrapData, unless } from './bootstrap-data.ts';
+import { outputFilter, type OutputFilter, planFor, readBootstrapData, type StoredData, unless } from './bootstrap-data.ts';
 import { isRunGone } from '../hosts/presence.ts';
 import { type HostOutcome, limitsOf } from '../hosts/tasks.ts';
 import type { MachineDeps } from './deps.ts';
@@ -32,6 +32,8 @@ import { AWAITS_CONNECTION, type MachineScope, type MachineStatus } from './scop
 
 /** What a run needs of this process until it ends; dropped with its task. */
 interface Running {
+  /** Of the data that the run was begun with. */
+  dataVersion: string | undefined;
   filter: OutputFilter;
   /** What is to be known of the bootstrap data, for a message that it follows; or nothing. */
   beware: string;
@@ -153,16 +155,18 @@ export class Bootstrap {
   /** What the data is planned as: for good where the host does not matter, else once the host has said what it is. */
   async #prepared(
     scope: MachineScope,
-    { runID, data, access, begun }: { runID: string; data: BootstrapData | undefined; access: AccessResult; begun: boolean },
+    { runID, data, access, begun }: { runID: string; data: StoredData | undefined; access: AccessResult; begun: boolean },
   ): Promise<{ running: Running; plan: BootstrapRequest['plan']; asksHost: boolean }> {
     const { promise: committed, resolve: commit } = Promise.withResolvers<void>();
-    const running: Running = { filter: outputFilter(data, undefined, access), beware: '', committed, commit, version: scope.version };
+    const begunWith = begun ? scope.machine.status?.bootstrap?.dataVersion : undefined;
+    const filter = outputFilter(data, undefined, access, begunWith);
+    const running: Running = { filter, dataVersion: begunWith ?? data?.version, beware: '', committed, commit, version: scope.version };
     if (data === undefined) return { running, plan: undefined, asksHost: false };
     const instance = { runID, name: scope.name.name, failureDomain: scope.entry?.spec?.failureDomain ?? scope.owner?.spec?.failureDomain };
     const refusal = this.#refused.of(scope, data, instance);
     if (refusal !== undefined) throw refusal;
     const heed = (plan: Plan): void => {
-      running.filter = outputFilter(data, plan, access);
+      running.filter = outputFilter(data, plan, access, begunWith);
       running.beware = beware(plan.findings);
       if (!begun) this.#announce(scope, plan.findings);
     };
@@ -218,8 +222,10 @@ export class Bootstrap {
     if (replacesPin(scope, contact.hostKey)) await pinHostKey(this.#deps, scope, contact.hostKey);
     contacted(scope, contact.facts);
     if (scope.machine.status?.bootstrap?.phase === 'Running') await this.#hold(scope, runID, contact.hostKey);
+    const dataVersion = this.#running.get(scope.uid)?.dataVersion;
     scope.status.bootstrap = {
       runID,
+      ...(dataVersion !== undefined && { dataVersion }),
       phase: startedAt === undefined ? 'Claimed' : 'Running',
       ...(startedAt && { startedAt: startedAt.toISOString() }),
       ...(command !== undefined && { command }),
@@ -353,6 +359,7 @@ function bootstrapStatus(
     finishedAt: ('finishedAt' in ended ? ended.finishedAt : now).toISOString(),
     ...(command !== undefined && command !== '' && { command }),
     ...('exitCode' in ended && { exitCode: ended.exitCode }),
+    ...(before?.dataVersion !== undefined && { dataVersion: before.dataVersion }),
   };
 }
 
