@@ -21,6 +21,8 @@ STATE=/var/lib/cluster-api-provider-remote
 VOLATILE=/run/cluster-api-provider-remote
 SYSTEMD=/run/systemd/system
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+# As systemd has it there for its services, cloud-init's among them.
+[ ! -x /usr/lib/systemd/system-environment-generators/snapd-env-generator ] || PATH=$PATH:/snap/bin
 LC_ALL=C
 export PATH LC_ALL
 umask 077
