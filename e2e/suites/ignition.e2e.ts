@@ -39,9 +39,14 @@ const ignition = { name: 'Ignition', apply: applyByIgnition, differences: DIFFER
 const environment = sharedEnvironment('ignition');
 /** What documents fetch. */
 const files: Record<string, Buffer> = { '/plain': Buffer.from('fetched\n'), '/packed': gzipSync('unpacked\n') };
-const server = createServer((request, response) => {
-  const content =
-    request.url === '/secret' && request.headers['x-token'] === 'open sesame' ? Buffer.from('secret\n') : files[request.url ?? ''];
+const server = createServer(({ url = '', headers }, response) => {
+  const token = headers['x-token'];
+  if (url === '/moved-plain' || (url === '/moved' && token === 'open sesame')) {
+    response.writeHead(302, { location: '/told?a="b"' }).end('elsewhere\n');
+    return;
+  }
+  if (url.startsWith('/told')) files[url] = Buffer.from(`told ${String(token)}\n`);
+  const content = url === '/secret' && token === 'open sesame' ? Buffer.from('secret\n') : files[url];
   response.writeHead(content === undefined ? 404 : 200).end(content);
 });
 let hosting: HostingState;

@@ -35,7 +35,10 @@ export function planBootstrap(data: BootstrapData, instance: InstanceData): Plan
 
 function plan(parts: Part[], instance: InstanceData, budget: Budget): { steps: Step[]; findings: Finding[] } {
   const boothooks = parts.filter(({ kind }) => kind === 'boothook').map((part) => planBoothook(part, instance));
-  const { document, findings } = merged(parts.filter(({ kind }) => kind === 'cloud-config'));
+  const { document, findings } = merged(
+    parts.filter(({ kind }) => kind === 'cloud-config'),
+    budget,
+  );
   if (document === undefined && parts.every(({ kind }) => kind === 'cloud-config')) {
     throw new BootstrapDataError('BootstrapDataEmpty', 'the cloud-config document holds no key');
   }
@@ -47,8 +50,8 @@ function plan(parts: Part[], instance: InstanceData, budget: Budget): { steps: S
 }
 
 /** The cloud-config parts as one document; undefined where they hold nothing. */
-function merged(parts: Part[]): { document: Located | undefined; findings: Finding[] } {
-  const documents = parts.map(({ name, text, mergeType }) => naming(name, () => ({ ...parseYaml(text, name), mergeType })));
+function merged(parts: Part[], budget: Budget): { document: Located | undefined; findings: Finding[] } {
+  const documents = parts.map(({ name, text, mergeType }) => naming(name, () => ({ ...parseYaml(text, name, budget), mergeType })));
   const full = documents.filter((document): document is typeof document & Mergeable => document.root !== undefined);
   for (const { root } of full) {
     if (!isMap(root)) throw invalid(root.line, headless(parts) ? NO_HEADER : NO_MAP, root.part);

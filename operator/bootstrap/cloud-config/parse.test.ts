@@ -114,6 +114,15 @@ test('aliases cannot multiply a small document', () => {
   expect(message(bomb)).toContain('more than 100000 values');
 });
 
+test.each([
+  ['values', (text: string) => `a: &a "${text}"\nb: [${Array(200).fill('*a').join(', ')}]\n`],
+  ['keys', (text: string) => `a: &a "${text}"\nb: [${Array(200).fill('{? *a : 1}').join(', ')}]\n`],
+  ['what is merged', (text: string) => `a: &a {x: "${text}"}\nb:\n${'- {<<: *a}\n'.repeat(200)}`],
+])('aliases of %s cannot multiply a long text', (_name, document) => {
+  expect(root(document('x'.repeat(100)))).toBeDefined();
+  expect(() => root(document('x'.repeat(50_000)))).toThrow('line 1: with the texts that aliases repeat the bootstrap data is too large');
+});
+
 test('__proto__ is a key like any other', () => {
   const parsed = root('__proto__: {polluted: yes}\n') ?? {};
   expect(Object.keys(parsed)).toEqual(['__proto__']);

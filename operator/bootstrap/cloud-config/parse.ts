@@ -13,6 +13,7 @@ import {
   type YAMLMap,
   type YAMLSeq,
 } from 'yaml';
+import { Budget } from '../format.ts';
 import { BootstrapDataError, type Finding } from '../plan.ts';
 import { listOf, type Located, mapOf } from './located.ts';
 import { formatPath, type Path } from './path.ts';
@@ -36,9 +37,10 @@ export interface YamlDocument {
  * Reads YAML 1.1 with the meaning that PyYAML's safe loader gives it: of a key that is given twice the last one counts (and is
  * a finding), `<<` merges maps.
  * @param part name of the document among several, for places
- * @throws BootstrapDataError BootstrapDataInvalid that names the line and holds nothing of the text
+ * @param budget pays for texts that aliases repeat
+ * @throws BootstrapDataError BootstrapDataInvalid, BootstrapDataTooLarge, that names the line and holds nothing of the text
  */
-export function parseYaml(text: string, part = ''): YamlDocument {
+export function parseYaml(text: string, part = '', budget = new Budget()): YamlDocument {
   const counter = new LineCounter();
   // The failsafe schema leaves every scalar a string; what it means is decided by resolvePlain.
   const document = parseDocument(text, {
@@ -55,7 +57,7 @@ export function parseYaml(text: string, part = ''): YamlDocument {
     const what = error.code === 'MULTIPLE_DOCS' ? 'a second document begins' : error.code.toLowerCase().replaceAll('_', ' ');
     throw invalid(lineAt(error.pos[0]), `is not valid YAML (${what})`);
   }
-  const converter = new Converter(lineAt, part);
+  const converter = new Converter(lineAt, part, budget);
   const root = document.contents === null ? { value: null, line: 1, part } : converter.convert(document.contents, []);
   const findings = [...secondHeaders(text, document).map((offset) => secondHeader(lineAt(offset), part)), ...converter.findings];
   return { root: root.value === null ? undefined : root, findings };
@@ -88,13 +90,15 @@ class Converter {
   readonly #anchors = new Map<string, Node>();
   readonly #lineAt: (offset: number) => number;
   readonly #part: string;
+  readonly #budget: Budget;
   #values = 0;
   /** Depth of aliases; inside of one all anchors are already known. */
   #aliases = 0;
 
-  constructor(lineAt: (offset: number) => number, part: string) {
+  constructor(lineAt: (offset: number) => number, part: string, budget: Budget) {
     this.#lineAt = lineAt;
     this.#part = part;
+    this.#budget = budget;
   }
 
   convert(node: Node, path: Path): Located {
@@ -170,17 +174,26 @@ class Converter {
     if (target === null) return '';
     if (!isScalar(target)) throw invalid(this.#lineOf(target), 'a list or a map cannot be a key');
     if (target.anchor !== undefined && this.#aliases === 0) this.#anchors.set(target.anchor, target);
+    if (node !== target) this.#pay(target);
     return String(target.value);
   }
 
   #scalar(node: Scalar): unknown {
     const text = typeof node.value === 'string' ? node.value : '';
+    if (this.#aliases > 0) this.#pay(node);
     const tag = node.tag ?? '';
     if (tag === '') return node.type === 'PLAIN' ? resolvePlain(text) : text;
     if (tag === '!' || tag === `${CORE}str` || tag === `${CORE}python/unicode`) return text;
     if (tag === `${CORE}binary`) return new Uint8Array(Buffer.from(text, 'base64'));
     if (['int', 'bool', 'null', 'float'].some((name) => tag === `${CORE}${name}`)) return resolvePlain(text);
     throw invalid(this.#lineOf(node), 'a value has a tag that is not supported');
+  }
+
+  /** What is repeated here is one text, and a text of its own wherever it goes. */
+  #pay(node: Scalar): void {
+    if (this.#budget.spend(Buffer.byteLength(String(node.value)))) return;
+    const where = `${this.#part === '' ? '' : `${this.#part}, `}line ${this.#lineOf(node)}`;
+    throw new BootstrapDataError('BootstrapDataTooLarge', `${where}: with the texts that aliases repeat the bootstrap data is too large`);
   }
 
   #checkTag(node: Node, kind: 'map' | 'seq'): void {

@@ -26,6 +26,7 @@ test('the order is that of Ignition: disks, arrays, file systems, accounts, file
     'storage.filesystems[0] /srv mount',
     'passwd.groups[0] ops',
     'passwd.users[0] core',
+    'passwd.users homes',
     'storage.files[1] /a room',
     'storage.files[1] /a',
     'storage.links[1] /soft',

@@ -68,6 +68,10 @@ const settings = z
     message: 'needs sources_list',
     path: ['disable_suites'],
   })
+  .refine(({ sources_list: list }) => typeof list !== 'string' || !/^##\s*template:\s*(?!basic\b)/i.test(list), {
+    message: 'is a template of its own, which is not rendered here; name release and mirrors as $RELEASE, $MIRROR and $SECURITY',
+    path: ['sources_list'],
+  })
   .superRefine(({ preserve_sources_list: kept, sources_list: list, primary, security }, context) => {
     if (kept === true || typeof list === 'string') return;
     for (const [key, mirrors] of Object.entries({ primary, security })) {

@@ -27,6 +27,18 @@ test('mounts know the aliases of devices', () =>
     'add_mount other /c auto "$default_options" 0 2',
   ]));
 
+test.each([
+  ['mounts:', ['add_usual /dev/sdb /mnt auto "$default_options" 0 2 -- ', 'add_usual sdc none swap sw 0 0 -- ']],
+  [
+    'mounts: [[sdb1, /a], [swap]]\nmount_default_fields: [null, null, ext4, ro, "1", "1"]',
+    ['add_mount sdb1 /a ext4 ro 1 1', 'add_usual /dev/sdb /mnt auto ro 0 2 -- sdb1 sdc', 'add_usual sdc none swap sw 0 0 -- sdb1 sdc'],
+  ],
+])('disks with the names of a cloud are mounted where it does, unless the document says otherwise: %s', (yaml, expected) =>
+  expect(
+    lines(`device_aliases: {ephemeral0: /dev/sdb, swap: sdc}\n${yaml}`).filter((line) => /^add_(?:mount|usual) [^(]/.test(line)),
+  ).toEqual(expected),
+);
+
 test('golden: tables', () => {
   const mbr = lines('disk_setup: {/dev/sdb: {layout: [33, [66, 82]]}}').join('\n');
   expect(mbr).toContain('sfdisk --force "$device" <<END\nlabel: dos\n,$((sectors * 33000 / 100000)),83\n,,82\nEND\nreread');

@@ -63,16 +63,28 @@ export function planMounts(
   { note }: Context,
   named: (device: string) => string,
 ): Step[] {
-  const filled = fill(entries ?? [], defaults ?? DEFAULTS).map((mount) => ({ ...mount, device: named(mount.device) }));
+  const list = entries ?? [];
+  const filled = fill(list, defaults ?? DEFAULTS).map((mount) => ({ ...mount, device: named(mount.device) }));
   const known = filled.filter(({ device, index }) => {
     if (!CLOUD_DEVICE.test(device)) return true;
     note('MountIgnored', ['mounts', index], 'names a disk as a cloud does; a host here has none of that name, and nothing is mounted');
     return false;
   });
   const wanted = swapOf(file);
-  if (known.length === 0 && wanted === undefined) return [];
-  return [scriptStep('mounts', mountsScript(known, wanted))];
+  const usual = usualOf(defaults ?? DEFAULTS)
+    .map((mount) => ({ ...mount, device: named(mount.device) }))
+    .filter(({ device }) => !CLOUD_DEVICE.test(device));
+  if (known.length === 0 && usual.length === 0 && wanted === undefined) return [];
+  return [
+    scriptStep('mounts', mountsScript({ mounts: known, named: list.map(([device]) => named(device ?? 'None')), usual, swap: wanted })),
+  ];
 }
+
+/** What cloud-init mounts where the document says nothing of a disk of that name, which is one by `device_aliases` alone. */
+const usualOf = ([, , , options]: (string | null)[]): Mount[] => [
+  { device: 'ephemeral0', point: '/mnt', type: 'auto', options: options ?? undefined, frequency: '0', pass: '2' },
+  { device: 'swap', point: 'none', type: 'swap', options: 'sw', frequency: '0', pass: '0' },
+];
 
 const DEFAULTS = [null, null, 'auto', null, '0', '2'];
 

@@ -17,13 +17,23 @@ export interface Swap {
   maxsize: number | undefined;
 }
 
+interface Wanted {
+  mounts: Mount[];
+  /** Every device that the document names, also where it says that it is not mounted. */
+  named: string[];
+  /** Those of devices that neither the document nor /etc/fstab names. */
+  usual: Mount[];
+  swap: Swap | undefined;
+}
+
 /** The script that writes /etc/fstab, makes what is missing and mounts it. */
-export function mountsScript(mounts: Mount[], swap: Swap | undefined): string {
+export function mountsScript({ mounts, named, usual, swap }: Wanted): string {
   const parts = [
     'set -eu',
     HEAD,
-    ...(mounts.length > 0 ? [DEVICE] : []),
-    ...mounts.map((mount) => `add_mount ${fields(mount)}`),
+    ...(mounts.length + usual.length > 0 ? [DEVICE] : []),
+    ...(mounts.length > 0 ? [ADD, ...mounts.map((mount) => `add_mount ${fields(mount)}`)] : []),
+    ...(usual.length === 0 ? [] : [USUAL, ...usual.map((mount) => `add_usual ${fields(mount)} -- ${named.map(quote).join(' ')}`)]),
     ...(swap === undefined ? [] : [swapPart(swap)]),
     TAIL,
   ];
@@ -57,7 +67,7 @@ add() { # DEVICE POINT TYPE OPTIONS FREQUENCY PASS
 }`;
 
 /** A name such as sdb or sdb.1 is one in /dev, a disk that has partitions stands for its first one; any other name stays as it is. */
-const DEVICE = `add_mount() { # NAME POINT TYPE OPTIONS FREQUENCY PASS
+const DEVICE = `resolve() { # NAME: sets name
   name=$1
   disk=$1
   part=1
@@ -76,8 +86,28 @@ const DEVICE = `add_mount() { # NAME POINT TYPE OPTIONS FREQUENCY PASS
     "$1") if [ "$disk.$part" != "$1" ]; then name=$disk; fi ;;
     esac
   fi
+}`;
+
+const ADD = `add_mount() { # NAME POINT TYPE OPTIONS FREQUENCY PASS
+  resolve "$1"
   shift
   add "$name" "$@"
+}`;
+
+const USUAL = `add_usual() { # NAME POINT TYPE OPTIONS FREQUENCY PASS -- NAME…
+  resolve "$1"
+  device=$name point=$2 type=$3 options=$4 frequency=$5 pass=$6
+  shift 7
+  for other in "$@"; do
+    resolve "$other"
+    if [ "$name" = "$device" ]; then return; fi
+  done
+  if [ -r /etc/fstab ]; then
+    while read -r name _ || [ -n "$name" ]; do
+      if [ "$name" = "$device" ]; then return; fi
+    done </etc/fstab
+  fi
+  add "$device" "$point" "$type" "$options" "$frequency" "$pass"
 }`;
 
 const TAIL = `if [ -z "$added" ]; then

@@ -19,6 +19,7 @@ test.each([
   ['apt: {primary: [{arches: [default], uri: "http://a", key: k}]}', 'apt.primary (line 1): needs sources_list'],
   ['apt: {security: [{arches: [default], uri: "http://a"}]}', 'apt.security (line 1): needs sources_list'],
   ['apt: {primary: [{arches: ["*"], uri: "http://a"}], sources_list: x}', 'apt.primary[0].arches[0] (line 1): is not the name of an arch'],
+  ['apt: {sources_list: "## template:jinja\\ndeb {{mirror}} x"}', 'apt.sources_list (line 1): is a template of its own'],
   ['apt: {sources_list: "Types: deb\\nURIs: x\\n"}', 'apt.sources_list (line 1): is in the format of files *.sources'],
   ['apt: {sources_list: "deb [signed-by=$KEY_FILE] x"}', 'apt.sources_list (line 1): names $KEY_FILE'],
   ["apt: {sources: {a: {source: 'deb [signed-by=$KEY_FILE] x'}}}", 'apt.sources.a.source (line 1): names $KEY_FILE, and has no key'],

@@ -139,6 +139,11 @@ users:
 - {name: svc, system: true, no_user_group: true, no_log_init: true, inactive: '3', selinux_user: u, plain_text_passwd: secret}
 `;
 
+test('groups of a map come in the order of their names, as those get their numbers', () => {
+  expect(commandsOf('groups: {zeta: [], alpha: []}').map(({ name }) => name)).toEqual(['groups alpha', 'groups zeta']);
+  expect(commandsOf('groups: [zeta, alpha]').map(({ name }) => name)).toEqual(['groups zeta', 'groups alpha']);
+});
+
 test('no password or key is an argument of a program', () => {
   const lines = commandsOf(ALL).flatMap((step) => step.script.split('\n'));
   for (const line of lines.filter((one) => /\$6\$a|secret|AAAAC3/.test(one)))

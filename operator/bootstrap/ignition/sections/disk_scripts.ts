@@ -21,25 +21,31 @@ export function diskScript({ device: name, wipeTable, partitions = [] }: Disk): 
     '  exit 1',
     'fi',
     ...(wipeTable === true ? [WIPE] : []),
-    ...(sorted.length === 0 ? [] : [PARTITION, ...sorted.map(call), COMMIT]),
+    ...(sorted.length === 0 ? [] : [PARTITION, ...(sorted.some(isOpen) ? [FORESEE, ...sorted.map(call('foresee'))] : [])]),
+    ...(sorted.length === 0 ? [] : [...sorted.map(call('partition')), COMMIT]),
     'reread',
   ];
   return `${parts.join('\n')}\n`;
 }
 
-function call(one: Partition): string {
-  const word = (value: string | undefined) => (value === undefined || value === '' ? "''" : quote(value));
-  const options = [
-    one.shouldExist === false ? 'absent' : 'present',
-    one.wipePartitionEntry === true ? 'wipe' : 'keep',
-    one.resize === true ? 'resize' : 'fixed',
-  ];
-  // The label comes last: only it may be given and empty.
-  const label = one.label === undefined ? '' : ` ${one.label === '' ? "''" : quote(one.label)}`;
-  const sectors = (mib: number | undefined) => (mib === undefined ? "''" : `"$((${mib} * mib))"`);
-  const words = [String(one.number ?? 0), ...options, sectors(one.startMiB), sectors(one.sizeMiB), word(one.typeGuid), word(one.guid)];
-  return `partition ${words.join(' ')}${label}`;
-}
+/** It may be there already, and where it is to lie depends on all the others. */
+const isOpen = ({ number = 0, startMiB, sizeMiB }: Partition): boolean => number !== 0 && (startMiB === 0 || sizeMiB === 0);
+
+const call =
+  (verb: 'partition' | 'foresee') =>
+  (one: Partition): string => {
+    const word = (value: string | undefined) => (value === undefined || value === '' ? "''" : quote(value));
+    const options = [
+      one.shouldExist === false ? 'absent' : 'present',
+      one.wipePartitionEntry === true ? 'wipe' : 'keep',
+      one.resize === true ? 'resize' : 'fixed',
+    ];
+    // The label comes last: only it may be given and empty.
+    const label = one.label === undefined ? '' : ` ${one.label === '' ? "''" : quote(one.label)}`;
+    const sectors = (mib: number | undefined) => (mib === undefined ? "''" : `"$((${mib} * mib))"`);
+    const words = [String(one.number ?? 0), ...options, sectors(one.startMiB), sectors(one.sizeMiB), word(one.typeGuid), word(one.guid)];
+    return `${verb} ${words.join(' ')}${label}`;
+  };
 
 const PARTS = `parts() { lsblk --list --noheadings --paths --output NAME "$device" | grep -vx "$device" || :; }`;
 
@@ -55,33 +61,33 @@ sgdisk --zap-all "$device" || sgdisk --zap-all "$device"`;
 const PARTITION = `mib=$((1048576 / $(blockdev --getss "$device")))
 info() { sgdisk --info="$1" "$device"; }
 value() { printf '%s\\n' "$found" | sed -n "s/^$1: \\([^ ]*\\).*/\\1/p"; }
+look() { # NUMBER: sets found, which is empty where there is none, and where it lies
+  found=
+  [ "$1" = 0 ] || found=$(info "$1")
+  case $found in *'does not exist'*) found= ;; esac
+  has_start=$(value 'First sector') has_size=$(value 'Partition size')
+}
 same() { [ -z "$1" ] || [ "$(printf '%s' "$1" | tr a-f A-F)" = "$2" ]; }
 deletions='' creations=''
 partition() { # NUMBER present|absent wipe|keep resize|fixed START SIZE TYPE GUID [LABEL]
   number=$1 wanted=$2 wipe=$3 resize=$4 start=$5 size=$6 type=$7 guid=$8
   shift 8
-  found=
-  [ "$number" = 0 ] || found=$(info "$number")
-  case $found in
-  '' | *'does not exist'*)
+  look "$number"
+  if [ -z "$found" ]; then
     [ "$wanted" = absent ] || create "$@"
     return
-    ;;
-  esac
+  fi
   if [ "$wanted" = absent ]; then
     [ "$wipe" = wipe ] || { echo "partition $number of $device exists, and wipePartitionEntry is not true" >&2; exit 1; }
     remove
     return
   fi
-  has_start=$(value 'First sector') has_size=$(value 'Partition size')
-  [ -n "$start" ] || [ "$wipe" = wipe ] || start=$has_start
   name=$(printf '%s\\n' "$found" | sed -n "s/^Partition name: '\\(.*\\)'$/\\1/p")
-  if { [ -z "$start" ] || [ "$start" = 0 ] || [ "$start" = "$has_start" ]; } && same "$type" "$(value 'Partition GUID code')" &&
+  if [ "$start" = 0 ] || [ "$size" = 0 ]; then place; fi
+  [ -n "$start" ] || [ "$wipe" = wipe ] || start=$has_start
+  if { [ -z "$start" ] || [ "$start" = "$has_start" ]; } && same "$type" "$(value 'Partition GUID code')" &&
     same "$guid" "$(value 'Partition unique GUID')" && { [ $# = 0 ] || [ "$1" = "$name" ]; }; then
-    if [ "$resize" = resize ] && [ "$size" = 0 ]; then
-      size=$(sgdisk --pretend --delete="$number" --new="$number:$has_start:+0" --info="$number" "$device" | sed -n 's/^Partition size: \\([0-9]*\\).*/\\1/p')
-    fi
-    if [ -z "$size" ] || [ "$size" = 0 ] || [ "$size" = "$has_size" ]; then
+    if [ -z "$size" ] || [ "$size" = "$has_size" ]; then
       echo "partition $number of $device is as it should be"
       return
     fi
@@ -115,6 +121,28 @@ create() { # [LABEL]
 --typecode=$number:$type"
   [ -z "$guid" ] || creations="$creations
 --partition-guid=$number:$guid"
+}`;
+
+/** As Ignition finds out what 0 is: by what sgdisk would do of the whole table. */
+const FORESEE = `forgone='' foreseen=''
+foresee() { # as partition
+  number=$1 wanted=$2 wipe=$3 start=$5 size=$6
+  look "$number"
+  if [ -n "$found" ]; then
+    forgone="$forgone --delete=$number"
+    if [ "$wipe" = keep ]; then
+      : "\${start:=$has_start}" "\${size:=$has_size}"
+    fi
+  fi
+  [ "$wanted" = absent ] || foreseen="$foreseen --new=$number:\${start:-0}:+\${size:-0}"
+}
+place() { # sets start and size where they are 0
+  had=$found
+  # shellcheck disable=SC2086 # numbers
+  found=$(sgdisk --pretend $forgone $foreseen --info="$number" "$device")
+  [ "$start" != 0 ] || start=$(value 'First sector')
+  [ "$size" != 0 ] || size=$(value 'Partition size')
+  found=$had
 }`;
 
 const COMMIT = `if [ -n "$deletions$creations" ]; then

@@ -22,6 +22,16 @@ test('golden: partitions, those without a number last', () => {
   ]);
 });
 
+test('what 0 is follows from the whole table', () => {
+  const script = scriptOf(disk({ number: 1, sizeMiB: 0 }, { label: 'rest' }), '/dev/vdb');
+  expect(script.split('\n').filter((line) => /^(?:foresee|partition) /.test(line))).toEqual([
+    `foresee 1 present keep fixed '' "$((0 * mib))" '' ''`,
+    `foresee 0 present keep fixed '' '' '' '' rest`,
+    `partition 1 present keep fixed '' "$((0 * mib))" '' ''`,
+    `partition 0 present keep fixed '' '' '' '' rest`,
+  ]);
+});
+
 test('2.x counts in sectors', () => {
   const text = (size: number) =>
     storage({ disks: [{ device: '/dev/vdb', wipeTable: true, partitions: [{ size, start: 2048 }] }] }, '2.0.0');
@@ -58,7 +68,7 @@ test('what is mounted now and by no unit is told', () => {
   const filesystem = { device: '/dev/vdb1', format: 'ext4', path: '/var/lib/my-data', mountOptions: ['noatime', 'ro'] };
   const { findings } = planOf(storage({ filesystems: [filesystem] }));
   expect(findings).toEqual(['MountNotKept storage.filesystems[0].path']);
-  const unit = { name: 'var-lib-my\\x2ddata.mount', enabled: true, contents: 'x' };
+  const unit = { name: 'var-lib-my\\x2ddata.mount', enabled: true, contents: '[Mount]\n' };
   expect(planOf(document({ storage: { filesystems: [filesystem] }, systemd: { units: [unit] } })).findings).toEqual([]);
   expect(scriptOf(storage({ filesystems: [filesystem] }), 'mount')).toContain('\nmount -o noatime,ro -t ext4 /dev/vdb1 "$path"\n');
 });
@@ -74,6 +84,11 @@ test.each([
   [disk({ number: 1, label: 'a:b' }), 'partitions[0].label (line 12): holds a colon'],
   [disk({ number: 1, guid: '1' }), 'partitions[0].guid (line 12): is not a GUID'],
   [storage({ filesystems: [{ device: '/dev/vdb', label: 'x' }] }), 'storage.filesystems[0].format (line 7): is missing'],
+  [storage({ filesystems: [{ device: '/dev/vdb', mountOptions: ['ro'] }] }), 'storage.filesystems[0].format (line 7): is missing'],
+  [
+    storage({ filesystems: [{ device: '/dev/vdb', format: 'none' }] }, '3.2.0'),
+    'storage.filesystems[0].format (line 9): none is of version 3.3.0',
+  ],
   [storage({ filesystems: [{ device: '/dev/vdb', format: 'ntfs' }] }), 'storage.filesystems[0].format (line 9): is not a file system'],
   [
     storage({ filesystems: [{ device: '/dev/vdb', format: 'vfat', label: 'abcdefghijkl' }] }),
@@ -108,7 +123,7 @@ Attribute flags: 0000000000000000
 Partition name: 'data'
 END
 ;;
---pretend*) echo 'Partition size: 409600 sectors (200.0 MiB)' ;;
+--pretend*) echo 'First sector: 2048 (at 1024.0 KiB)' && echo 'Partition size: 409600 sectors (200.0 MiB)' ;;
 --info=*) echo 'Partition #2 does not exist.' ;;
 esac`,
     );
@@ -117,7 +132,14 @@ esac`,
 
   test.each<[string, object[], string | { fails: string }]>([
     ['one that is as it should be stays', [{ number: 1, sizeMiB: 100, startMiB: 1, label: 'data', guid: GUID.toLowerCase() }], ''],
-    ['what is not said is not compared', [{ number: 1, sizeMiB: 0 }], ''],
+    ['what is not said is not compared', [{ number: 1 }], ''],
+    ['the next place that is free may be where it lies', [{ number: 1, startMiB: 0, sizeMiB: 100 }], ''],
+    [
+      'one that could be larger is another one than one of all that is free',
+      [{ number: 1, sizeMiB: 0 }],
+      { fails: 'partition 1 of /dev/loop0 is another one, and wipePartitionEntry is not true' },
+    ],
+    ['and is replaced', [{ number: 1, sizeMiB: 0, wipePartitionEntry: true }], '--delete=1 --new=1:0:+409600'],
     [
       'a missing one is made',
       [{ number: 2, sizeMiB: 10, label: 'a b', typeGuid: GUID }],

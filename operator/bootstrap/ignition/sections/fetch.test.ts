@@ -4,24 +4,50 @@ const CERTIFICATE = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE----
 const text = (contents: object, ignition: object = {}) => document({ storage: { files: [{ path: '/a', contents }] } }, '3.4.0', ignition);
 const lines = (...args: Parameters<typeof text>) => scriptOf(text(...args), 'fetch').split('\n');
 
-test('golden: what curl is told, on its standard input', () => {
-  const script = lines(
-    { source: 'https://h/x?a=b', compression: 'gzip', httpHeaders: [{ name: 'Authorization', value: 'Bearer "x"' }] },
-    { timeouts: { httpResponseHeaders: 3, httpTotal: 60 }, proxy: { httpsProxy: 'http://p:3128', noProxy: ['a', 'b'] } },
-  );
-  expect(
-    script.slice(
-      script.findIndex((line) => line.startsWith('curl')),
-      script.indexOf('END') + 2,
-    ),
-  ).toEqual([
-    `curl --config - --output "$part.gz" <<'END'`,
-    'url = "https://h/x?a=b"',
-    'header = "Authorization: Bearer \\"x\\""',
+const between = (script: string[], first: string, last: string): string[] =>
+  script.slice(script.indexOf(first), script.indexOf(last, script.indexOf(first)) + 1);
+
+test('golden: headers go to no other address than that of the document', () => {
+  const script = lines({ source: 'https://h/x', httpHeaders: [{ name: 'Authorization', value: 'Bearer "x"' }] });
+  const rest = [
     'silent',
     'show-error',
     'fail',
+    'retry = 5',
+    'retry-connrefused',
+    'connect-timeout = 10',
+    'speed-limit = 1',
+    'speed-time = 10',
+    'END',
+  ];
+  expect(between(script, "next=$(fetch <<'END'", 'fi')).toEqual([
+    "next=$(fetch <<'END'",
+    'url = "https://h/x"',
+    'header = "Authorization: Bearer \\"x\\""',
+    'write-out = "%{redirect_url}"',
+    ...rest,
+    ')',
+    'if [ -n "$next" ]; then',
+    `  next=$(printf '%s' "$next" | sed 's/[\\\\"]/\\\\&/g')`,
+    `  { printf 'url = "%s"\\nlocation\\n' "$next"; cat; } <<'END' | fetch`,
+    ...rest,
+    'fi',
+  ]);
+});
+
+test('golden: what curl is told, on its standard input', () => {
+  const script = lines(
+    { source: 'https://h/x?a=b', compression: 'gzip' },
+    { timeouts: { httpResponseHeaders: 3, httpTotal: 60 }, proxy: { httpsProxy: 'http://p:3128', noProxy: ['a', 'b'] } },
+  );
+  expect(between(script, 'fetch() { curl --config - --output "$part.gz"; }', 'gzip -dc "$part.gz" >"$part"')).toEqual([
+    'fetch() { curl --config - --output "$part.gz"; }',
+    "fetch <<'END'",
+    'url = "https://h/x?a=b"',
     'location',
+    'silent',
+    'show-error',
+    'fail',
     'retry = 5',
     'retry-connrefused',
     'connect-timeout = 3',

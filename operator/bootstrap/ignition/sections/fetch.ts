@@ -21,9 +21,8 @@ export function fetchScript(path: string, { url, gzip, hash, headers }: Content 
     // A file of which nothing could be had must not be taken for an empty one.
     'trap \'rm -f "$part" "$part.gz" "$part.pem"; [ "$fetched" = yes ] || [ -s "$path" ] || rm -f "$path"\' EXIT',
     ...(authorities === '' ? [] : [CERTIFICATES, `printf '%s\\n' ${quote(authorities)} >>"$part.pem"`]),
-    `curl --config - --output "$part${gzip ? '.gz' : ''}"${authorities === '' ? '' : ' --cacert "$part.pem"'} <<'END'`,
-    ...options(url, headers, config),
-    'END',
+    `fetch() { curl --config - --output "$part${gzip ? '.gz' : ''}"${authorities === '' ? '' : ' --cacert "$part.pem"'}; }`,
+    ...(headers.length === 0 ? followed(url, config) : headed(url, headers, config)),
     ...(gzip ? ['gzip -dc "$part.gz" >"$part"'] : []),
     ...(hash === undefined
       ? []
@@ -40,17 +39,40 @@ export function fetchScript(path: string, { url, gzip, hash, headers }: Content 
   return `${parts.join('\n')}\n`;
 }
 
-function options(url: string, headers: string[], { ignition: { timeouts = {}, proxy = {} } }: Config): string[] {
-  const value = (text: string) => `"${text.replaceAll(/[\\"]/g, '\\$&')}"`;
+const followed = (url: string, config: Config): string[] => [
+  "fetch <<'END'",
+  `url = ${value(url)}`,
+  'location',
+  ...options(url, config),
+  'END',
+];
+
+/** As Ignition: the headers go to the address that the document names, and to none that it is redirected to. */
+const headed = (url: string, headers: string[], config: Config): string[] => [
+  "next=$(fetch <<'END'",
+  `url = ${value(url)}`,
+  ...headers.map((header) => `header = ${value(header)}`),
+  'write-out = "%{redirect_url}"',
+  ...options(url, config),
+  'END',
+  ')',
+  'if [ -n "$next" ]; then',
+  "  next=$(printf '%s' \"$next\" | sed 's/[\\\\\"]/\\\\&/g')",
+  '  { printf \'url = "%s"\\nlocation\\n\' "$next"; cat; } <<\'END\' | fetch',
+  ...options(url, config),
+  'END',
+  'fi',
+];
+
+const value = (text: string): string => `"${text.replaceAll(/[\\"]/g, '\\$&')}"`;
+
+function options(url: string, { ignition: { timeouts = {}, proxy = {} } }: Config): string[] {
   const through = /^https:/i.test(url) ? proxy.httpsProxy : proxy.httpProxy;
   const response = timeouts.httpResponseHeaders ?? DEFAULT_RESPONSE;
   return [
-    `url = ${value(url)}`,
-    ...headers.map((header) => `header = ${value(header)}`),
     'silent',
     'show-error',
     'fail',
-    'location',
     'retry = 5',
     'retry-connrefused',
     // An answer that does not begin is as slow as one that stands still.

@@ -105,7 +105,14 @@ const words = ({ device: name, path = '' }: Filesystem): string => `${quote(name
 /** Before anything is changed. What the document mounts lies on top of nothing that another one has put there. */
 export const checkMount = (one: Filesystem): string => `mounted ${words(one)} || :`;
 
-export function mountScript(one: Filesystem): string {
+/**
+ * As Ignition notes them: the directories that mounting made, which are a user's where they lie in his home.
+ * The folder is there while a run has the host.
+ */
+export const MADE = '/run/cluster-api-provider-remote/made-for-mounts';
+
+/** @param notes the directories that it makes are looked at again once there are users */
+export function mountScript(one: Filesystem, notes: boolean): string {
   const { device: name, path = '', format = '', mountOptions = [] } = one;
   const options = mountOptions.length === 0 ? '' : `-o ${quote(mountOptions.join(','))} `;
   return `set -eu
@@ -116,7 +123,17 @@ if mounted ${words(one)}; then
   printf '%s\\n' "$path is mounted already"
   exit 0
 fi
-mkdir -p "$path"
+${
+  notes
+    ? `make() { # PATH
+  if [ -z "$1" ] || [ -e "$1" ]; then return 0; fi
+  make "\${1%/*}"
+  mkdir "$1"
+  printf '%s\\n' "$1" >>${MADE}
+}
+make "$path"`
+    : 'mkdir -p "$path"'
+}
 mount ${options}-t ${quote(format)} ${quote(name)} "$path"
 `;
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { scriptStep } from '../../cloud-config/module.ts';
 import { flag, line, lines, path } from '../values.ts';
 import { checkMount, fileSystemScript, MAKERS, MOUNTED, mountScript } from './filesystem_scripts.ts';
+import { hasHomes } from './passwd.ts';
 import type { Section } from './section.ts';
 
 const FORMATS = ['', 'ext4', 'btrfs', 'xfs', 'swap', 'vfat', 'none'] as const;
@@ -28,7 +29,9 @@ const filesystem = z
   .refine(
     ({ format: kind = '', ...rest }) =>
       kind !== '' ||
-      (![rest.path, rest.label, rest.uuid].some((value) => value !== undefined && value !== '') && rest.wipeFilesystem !== true),
+      (![rest.path, rest.label, rest.uuid].some((value) => value !== undefined && value !== '') &&
+        ![rest.options, rest.mountOptions].some((list) => (list ?? []).length > 0) &&
+        rest.wipeFilesystem !== true),
     { message: 'is missing, and yet it is said what the file system is like', path: ['format'] },
   );
 
@@ -42,8 +45,11 @@ const unitOf = (point: string): string => `${point.slice(1).replaceAll('-', '\\x
 
 /** File systems are made, and mounted before files are written, those above first. */
 export const fileSystems: Section = {
-  plan({ storage = {}, systemd }, { name, note }) {
+  plan({ ignition: { version }, storage = {}, systemd, passwd }, { name, note, problem }) {
     const list: Filesystem[] = storage.filesystems ?? [];
+    for (const one of list)
+      if (one.format === 'none' && /^(?:2\.|3\.[0-2]\.)/.test(version))
+        problem(one, ['format'], 'none is of version 3.3.0, which the document is older than');
     const made = list.flatMap((one) =>
       one.format === undefined || one.format === ''
         ? []
@@ -55,7 +61,12 @@ export const fileSystems: Section = {
       if (systemd?.units?.some((given) => given.name === unit && given.enabled === true) === true) continue;
       note(one, ['path'], 'MountNotKept', `it is mounted now; no unit ${unit} of the document mounts it again after a reboot`);
     }
-    return [...made, ...mounted.map((one) => scriptStep(`${name(one, one.path ?? '')} mount`, mountScript(one)))];
+    return [
+      ...made,
+      ...mounted.map((one) =>
+        scriptStep(`${name(one, one.path ?? '')} mount`, mountScript(one, hasHomes({ ignition: { version }, passwd }))),
+      ),
+    ];
   },
   checks({ storage: { filesystems: list = [] } = {} }) {
     const tools = [...new Set(list.flatMap(({ format: kind = '' }) => MAKERS[kind] ?? []))];

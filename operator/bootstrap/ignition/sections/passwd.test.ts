@@ -52,6 +52,22 @@ test.each([
       planOf(text).steps.flatMap((step) => (step.kind === 'command' ? [step.script] : [])),
       shell,
     );
+  test('what a mount made in a home is the user’s, and nothing else', () => {
+    using host = new Sandbox();
+    host.stub('mount');
+    const user = { name: 'alice', homeDir: '/srv/homes/alice' };
+    const filesystem = { device: '/dev/vdb', format: 'ext4', path: '/srv/homes/alice/data/deep' };
+    const text = document({ storage: { filesystems: [filesystem] }, passwd: { users: [user, { name: 'bob' }] } });
+    const script = (name: string) => scriptOf(text, name);
+    const steps = ['deep mount', 'passwd.users[0]', 'passwd.users[1]', 'users homes'];
+    host.runAll(['mkdir -p /srv/homes /run/cluster-api-provider-remote', ...steps.map(script)], shell);
+    const { output } = host.run(
+      'cd /srv/homes && stat -c "%n %U %a" . alice alice/data alice/data/deep; ls /run/cluster-api-provider-remote',
+      shell,
+    );
+    expect(output).toBe('. root 755\nalice alice 700\nalice/data alice 700\nalice/data/deep alice 700\n');
+  });
+
   const field = (host: Sandbox, file: string, name: string) =>
     host
       .read(file)

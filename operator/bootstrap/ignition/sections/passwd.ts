@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { accountName } from '../../cloud-config/modules/accounts.ts';
 import { scriptStep } from '../../cloud-config/module.ts';
 import { flag, integer, line } from '../values.ts';
-import { groupScript, removeGroup, removeUser, userScript } from './passwd_scripts.ts';
+import { groupScript, homesScript, removeGroup, removeUser, userScript } from './passwd_scripts.ts';
+import type { Config } from '../config.ts';
 import type { Section } from './section.ts';
 
 const hash = line.refine((value) => !value.includes(':'), 'holds a colon, which a password hash cannot');
@@ -46,12 +47,23 @@ export const passwd = z.strictObject({ users: z.array(user).optional(), groups: 
 export type User = z.output<typeof user>;
 export type Group = z.output<typeof group>;
 
+/** Users whose homes are theirs also where a mount has made them, since there is 3.x. */
+const homesOf = ({ ignition: { version }, passwd: { users = [] } = {} }: Accounts): User[] =>
+  version.startsWith('2.') ? [] : users.filter(({ noCreateHome, shouldExist }) => noCreateHome !== true && shouldExist !== false);
+type Accounts = Pick<Config, 'ignition' | 'passwd'>;
+export const hasHomes = (config: Accounts): boolean => homesOf(config).length > 0;
+
 /** Groups before users, which may be members. */
 export const accounts: Section = {
-  plan: ({ passwd: { groups = [], users = [] } = {} }, { name }) => [
-    ...groups.map((one) => scriptStep(name(one, one.name), one.shouldExist === false ? removeGroup(one.name) : groupScript(one))),
-    ...users.map((one) => scriptStep(name(one, one.name), one.shouldExist === false ? removeUser(one.name) : userScript(one))),
-  ],
+  plan: (config, { name }) => {
+    const { passwd: { groups = [], users = [] } = {}, storage: { filesystems = [] } = {} } = config;
+    const homes = filesystems.some(({ path = '' }) => path !== '') ? homesOf(config) : [];
+    return [
+      ...groups.map((one) => scriptStep(name(one, one.name), one.shouldExist === false ? removeGroup(one.name) : groupScript(one))),
+      ...users.map((one) => scriptStep(name(one, one.name), one.shouldExist === false ? removeUser(one.name) : userScript(one))),
+      ...(homes.length === 0 ? [] : [scriptStep('passwd.users homes', homesScript(homes.map((one) => one.name)))]),
+    ];
+  },
   checks({ passwd: { groups = [], users = [] } = {} }) {
     const tools = [...(groups.length > 0 ? ['groupadd'] : []), ...(users.length > 0 ? ['useradd', 'usermod', 'chpasswd'] : [])];
     return tools.map((tool) => `needs ${tool} 'install the package that has it (passwd, or shadow)'`);

@@ -1,6 +1,7 @@
 import { pattern } from '../../cloud-config/modules/accounts.ts';
 import { authorizedKeys } from '../../cloud-config/modules/authorized_keys.ts';
 import { quote } from '../../../ssh/quote.ts';
+import { MADE } from './filesystem_scripts.ts';
 import type { Group, User } from './passwd.ts';
 
 /** No password: it opens nothing, and the account is not locked. */
@@ -64,6 +65,25 @@ export function userScript(user: User): string {
   ];
   return script(parts);
 }
+
+/** Directories that a mount made in the home of a user are his, and nobody else's to look into. */
+export const homesScript = (names: string[]): string =>
+  script([
+    'set -eu',
+    `[ -e ${MADE} ] || exit 0`,
+    'while IFS=: read -r name _ uid gid _ home _; do',
+    `  case $name in ${names.map(quote).join(' | ')}) ;; *) continue ;; esac`,
+    '  while IFS= read -r made; do',
+    '    case $made in',
+    '    "$home" | "$home"/*)',
+    '      chown "$uid:$gid" "$made"',
+    '      chmod 0700 "$made"',
+    '      ;;',
+    '    esac',
+    `  done <${MADE}`,
+    'done </etc/passwd',
+    `rm -f ${MADE}`,
+  ]);
 
 export const removeUser = (name: string): string =>
   script(['set -eu', `if ${hasUser(name)}; then`, `  userdel --remove ${quote(name)}`, 'fi']);

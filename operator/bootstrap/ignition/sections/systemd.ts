@@ -3,18 +3,23 @@ import type { FileStep, Step } from '../../plan.ts';
 import { scriptStep } from '../../cloud-config/module.ts';
 import { flag, text } from '../values.ts';
 import type { Section } from './section.ts';
+import { misread } from './unit.ts';
 import { applyScript, maskScript, prepareScript, startScript, unmaskScript } from './systemd_scripts.ts';
 
 const UNITS = '/etc/systemd/system';
 const TYPES = 'service|socket|device|mount|automount|swap|target|path|timer|snapshot|slice|scope';
 
+const contents = text.superRefine((value, context) => {
+  const message = misread(value);
+  if (message !== undefined) context.addIssue({ code: 'custom', message });
+});
 const dropin = z.strictObject({
   name: z.string().regex(/^[^/\s]+\.conf$/, 'is not the name of a drop-in, which ends in .conf'),
-  contents: text.optional(),
+  contents: contents.optional(),
 });
 export const unitFields = {
   name: z.string().regex(new RegExp(`^[A-Za-z0-9:_.\\\\@-]+\\.(?:${TYPES})$`), 'is not the name of a unit'),
-  contents: text.optional(),
+  contents: contents.optional(),
   dropins: z.array(dropin).optional(),
   enabled: flag.optional(),
   mask: flag.optional(),
