@@ -171,12 +171,22 @@ test('what collects and shows the metrics', () => {
   expect(JSON.parse(text)).toEqual(JSON.parse(readFileSync(join(CHART, 'files/dashboard.json'), 'utf8')));
 });
 
-test('whoever installs it is told that everybody may read the metrics, if so', async () => {
-  const { controlPlane } = environment();
+/** What whoever installs it is told. */
+function notes(...args: string[]): Promise<string> {
+  const { kubeconfig } = environment().controlPlane;
   // Those of the managers of other suites are there.
   const others = ['--set', 'crds.enabled=false,policy.enabled=false'];
-  const notes = (...args: string[]) =>
-    helm.must('install', 'capr', CHART, '--dry-run=client', '--kubeconfig', controlPlane.kubeconfig, ...others, ...args);
+  return helm.must('install', 'capr', CHART, '--dry-run=client', '--kubeconfig', kubeconfig, ...others, ...args);
+}
+
+test('the label is named without which nothing is seen to', async () => {
+  const filtered = await notes('--set', 'watchFilter=one');
+  expect(filtered).toContain('all namespaces, where objects have the label cluster.x-k8s.io/watch-filter: one.\n');
+  expect(filtered).toContain('  labels:\n         cluster.x-k8s.io/watch-filter: "one"\n     spec:\n');
+  expect(await notes()).not.toContain('watch-filter');
+});
+
+test('whoever installs it is told that everybody may read the metrics, if so', async () => {
   const warning = 'Metrics are served without TLS and authentication to everyone';
   expect(await notes('--set', 'diagnostics.insecure=true')).toContain(warning);
   expect(await notes()).not.toContain(warning);

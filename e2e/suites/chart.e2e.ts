@@ -188,7 +188,14 @@ test('roles are what the manager declares: in the cluster, or in each namespace 
   const insecure = ['--set', 'diagnostics.insecure=true'];
   const withoutReviews = rulesOf(named.filter((right) => right.own !== true && right.cluster !== true));
   expect(ofManager(await helm.template(...insecure))).toEqual([withoutReviews]);
-  expect(ofManager(await helm.template(...insecure, '--set', 'watchNamespaces={a,b}'))).toEqual([]);
+  const least = await helm.template(...insecure, '--set', 'watchNamespaces={a,b},crds.enabled=false,policy.enabled=false');
+  expect(least.filter(({ metadata }) => metadata.namespace === undefined)).toEqual([]);
+});
+
+test('a manager that leads without being elected has ended before the next one starts', async () => {
+  const strategyOf = (objects: Manifest[]) => (ofKind(objects, 'Deployment')[0]?.spec as { strategy?: object }).strategy;
+  expect(strategyOf(await helm.template('--set', 'leaderElection.enabled=false'))).toEqual({ type: 'Recreate' });
+  expect(strategyOf(await helm.template())).toBeUndefined();
 });
 
 test('metrics are for whoever is bound to a role that nobody has yet', async () => {

@@ -9,6 +9,7 @@ import { lastsUntil, mustExec, waitForFile } from '../fixtures/hosts.ts';
 import { type Management, startManagement } from '../fixtures/management.ts';
 import { INFRASTRUCTURE, Objects } from '../fixtures/objects.ts';
 import { cleanUpCommands, conditionOf, historic, historyOf, isCleaned, runIDOf } from '../fixtures/pool.ts';
+import { Shell } from '../fixtures/shell.ts';
 import { expectUsedOnce, makeWorkers, scaleWorkers } from '../fixtures/workers.ts';
 import { sharedEnvironment } from '../jest/shared.ts';
 
@@ -238,4 +239,15 @@ test('uninstall takes the kinds along where that was asked for', async () => {
     metadata.name.endsWith('infrastructure.cluster.x-k8s.io'),
   );
   expect(left).toEqual([]);
+});
+
+test('kinds that kustomize brought are taken over where that was asked for', async () => {
+  const shell = await Shell.open(join(CHART, '../..'), { KUBECONFIG: management.plane.kubeconfig });
+  await shell.must('kubectl apply --server-side -k manifests/crds');
+  const refused = await helm.run('install', 'capr', CHART, ...inRelease);
+  expect(refused.exitCode).not.toBe(0);
+  expect(refused.stderr).toContain('invalid ownership metadata');
+  await helm.must('install', 'capr', CHART, ...inRelease, '--take-ownership');
+  expect((await management.client.get(machineKind)).metadata.annotations).toMatchObject({ 'meta.helm.sh/release-name': 'capr' });
+  await helm.must('test', 'capr', '--namespace', NAMESPACE);
 });

@@ -158,7 +158,7 @@ test('every query of the dashboard has data', async () => {
   expect(empty).toEqual([]);
 });
 
-test('its alerts are in force: the machine that failed is told of, and nothing that is well', async () => {
+test('its alerts are in force: the machine that failed is told of, and the one whose pool is empty, and nothing that is well', async () => {
   interface Group {
     rules: { name: string; state: string; health: string; lastError?: string }[];
   }
@@ -170,5 +170,5 @@ test('its alerts are in force: the machine that failed is told of, and nothing t
   const raised: string[] = [];
   for (const { alert, expr: condition } of conditions.groups.flatMap((group) => group.rules))
     if ((await prometheus.query(condition)).length > 0) raised.push(alert);
-  expect(raised.sort()).toEqual(['RemoteMachineFailed']);
+  expect(raised.sort()).toEqual(['RemoteMachineFailed', 'RemotePoolExhausted']);
 });

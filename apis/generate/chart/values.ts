@@ -59,7 +59,7 @@ const account = { runAsNonRoot: true, runAsUser: 65532, runAsGroup: 65532, secco
 const what: Fields = {
   watchNamespaces: value(
     [],
-    'Namespaces to watch; empty: all. The manager then has Roles in these, and a ClusterRole only to ask who may read its metrics.',
+    'Namespaces to watch, which must be there; empty: all. The manager then has Roles in these, and a ClusterRole only to ask who may read its metrics.',
     {
       type: 'array',
       uniqueItems: true,
@@ -105,12 +105,15 @@ const parts: Fields = {
   }),
 };
 
+/** Two that do not look at one Lease would both work. */
+const OTHER_LEASE = 'No manager may run while it is changed: set replicaCount to 0 before.';
+
 const running: Fields = {
   replicaCount: count(1, 'Managers. One leads; the others stand by, which takes leaderElection.enabled.', 0),
   leaderElection: section('Leading by a Lease.', {
-    enabled: flag(true, 'Lead by a Lease before doing anything.'),
-    leaseName: text('', 'Name of the Lease; empty: `<release>-leader-election`. No manager may run while it is changed.', OBJECT_NAME),
-    namespace: text('', 'Namespace of the Lease; empty: that of the release.', {
+    enabled: flag(true, `Lead by a Lease before doing anything. ${OTHER_LEASE}`),
+    leaseName: text('', `Name of the Lease; empty: \`<release>-leader-election\`. ${OTHER_LEASE}`, OBJECT_NAME),
+    namespace: text('', `Namespace of the Lease; empty: that of the release. ${OTHER_LEASE}`, {
       pattern: '^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$',
       maxLength: 63,
     }),
@@ -131,9 +134,13 @@ const running: Fields = {
     type: 'array',
     items: { type: 'object', required: ['name'], additionalProperties: false, properties: { name: { type: 'string', minLength: 1 } } },
   }),
-  nameOverride: text('', 'Name of the application in labels, if it is not that of the chart.', LABEL_VALUE),
+  nameOverride: text(
+    '',
+    'Name of the application in labels, if it is not that of the chart. An upgrade cannot change it: a Deployment keeps its selector.',
+    LABEL_VALUE,
+  ),
   // As Services are named, and as long as the name of a release may be: with a word more it must not have more than 63 characters.
-  fullnameOverride: text('', 'Name of the objects, if it is not that of the release.', {
+  fullnameOverride: text('', `Name of the objects, if it is not that of the release; the Lease is named after it. ${OTHER_LEASE}`, {
     pattern: '^([a-z]([-a-z0-9]*[a-z0-9])?)?$',
     maxLength: 53,
   }),
