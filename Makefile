@@ -2,7 +2,8 @@
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 SHELL := /bin/bash
 
-STAMP := node_modules/.installed
+# npm writes it last.
+STAMP := node_modules/.package-lock.json
 # Bills of materials, where make image-offline has made the image.
 SBOM ?= $(if $(wildcard out/image/*.sbom.cdx.json),out/image)
 # Hosts (namespaces, mounts) need root; without it, and without passwordless sudo, the environment says what is missing.
