@@ -251,3 +251,11 @@ test('kinds that kustomize brought are taken over where that was asked for', asy
   expect((await management.client.get(machineKind)).metadata.annotations).toMatchObject({ 'meta.helm.sh/release-name': 'capr' });
   await helm.must('test', 'capr', '--namespace', NAMESPACE);
 });
+
+test('election can be turned off and on again, by an upgrade each', async () => {
+  const strategy = async () => ((await management.client.get(deployment)).spec as { strategy: { type: string } }).strategy.type;
+  await helm.must('upgrade', 'capr', CHART, ...inRelease, '--set', 'leaderElection.enabled=false');
+  expect([await strategy(), (await argsNow()).includes('--leader-elect')]).toEqual(['Recreate', false]);
+  await helm.must('upgrade', 'capr', CHART, ...inRelease);
+  expect([await strategy(), (await argsNow()).includes('--leader-elect')]).toEqual(['RollingUpdate', true]);
+});
