@@ -1,6 +1,7 @@
 /** Watches what must never happen, beside the operators and past the proxy, and looks at the hosts. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Reason } from '../../apis/infrastructure/conditions.ts';
 import type { AnyObject } from '../env/client.ts';
 import { INFRASTRUCTURE } from '../fixtures/objects.ts';
 import { conditionOf, type Entry, HISTORY, isCleaned, isFree, runIDOf } from '../fixtures/pool.ts';
@@ -138,7 +139,7 @@ export class Witness {
     const ready = conditionOf(machine, 'Ready');
     if (ready?.status === 'False' && !this.#failed.has(uid)) {
       this.#failed.add(uid);
-      const causes = REASONS[ready.reason ?? ''] ?? [];
+      const causes = REASONS[ready.reason as Reason] ?? [];
       const caused = causes.some((cause) => place?.befell.has(cause));
       this.#check('a failure has its cause', caused, () => `${name} failed by ${ready.reason}: ${ready.message}`);
     }

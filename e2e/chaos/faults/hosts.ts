@@ -1,4 +1,5 @@
 /** On the hosts, one of them at a time each. */
+import type { Reason } from '../../../apis/infrastructure/conditions.ts';
 import type { Place } from '../world.ts';
 import type { Fault, Mend } from './fault.ts';
 
@@ -25,8 +26,8 @@ const hostFault = (name: string, lasts: number, work: (place: Place) => Promise<
 });
 
 /** What may lead to a machine's failure for good -> the faults that do so. */
-export const REASONS: Record<string, string[]> = {
-  BootstrapVanished: ['host rebooted', 'host off'],
+export const REASONS: Partial<Record<Reason, string[]>> = {
+  HostRebooted: ['host rebooted', 'host off'],
   BootstrapFailed: ['disk full', 'read-only file system'],
   SentinelMissing: ['disk full'],
 };
