@@ -70,7 +70,7 @@ export const bootstrapStatus = z
       .string()
       .optional()
       .describe(
-        'Resource version of the bootstrap Secret that the run was begun with: of one that was changed since its output is not shown.',
+        'Resource version of the bootstrap Secret when the run got its host: where it was changed since, what the run prints is not shown.',
       ),
   })
   .describe('The run of the bootstrap data on the host.');

@@ -117,6 +117,7 @@ test('aliases cannot multiply a small document', () => {
 test.each([
   ['values', (text: string) => `a: &a "${text}"\nb: [${Array(200).fill('*a').join(', ')}]\n`],
   ['keys', (text: string) => `a: &a "${text}"\nb: [${Array(200).fill('{? *a : 1}').join(', ')}]\n`],
+  ['keys in what is merged', (text: string) => `a: &a [{"${text}": 1}]\nb:\n${'- {<<: *a}\n'.repeat(200)}`],
   ['what is merged', (text: string) => `a: &a {x: "${text}"}\nb:\n${'- {<<: *a}\n'.repeat(200)}`],
 ])('aliases of %s cannot multiply a long text', (_name, document) => {
   expect(root(document('x'.repeat(100)))).toBeDefined();

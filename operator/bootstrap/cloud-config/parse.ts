@@ -164,7 +164,13 @@ class Converter {
   /** `<<: *a` or `<<: [*a, *b]`; of several the first that has a key gives it. */
   #mergeSources(node: Node, path: Path): Map<string | number, Located>[] {
     const target = isAlias(node) ? this.#target(node) : node;
-    if (isSeq(target)) return target.items.flatMap((item) => this.#mergeSources(item as Node, [...path, '<<']));
+    if (isSeq(target)) {
+      if (path.length > MAX_DEPTH) throw invalid(this.#lineOf(node), `lists and maps are nested more than ${MAX_DEPTH} deep`);
+      this.#aliases += Number(isAlias(node));
+      const sources = target.items.flatMap((item) => this.#mergeSources(item as Node, [...path, '<<']));
+      this.#aliases -= Number(isAlias(node));
+      return sources;
+    }
     if (!isMap(target) || path.length > MAX_DEPTH) throw invalid(this.#lineOf(node), 'a merge key (<<) names something that is not a map');
     return [this.convert(node, path).children ?? new Map<string | number, Located>()];
   }
@@ -174,7 +180,7 @@ class Converter {
     if (target === null) return '';
     if (!isScalar(target)) throw invalid(this.#lineOf(target), 'a list or a map cannot be a key');
     if (target.anchor !== undefined && this.#aliases === 0) this.#anchors.set(target.anchor, target);
-    if (node !== target) this.#pay(target);
+    if (node !== target || this.#aliases > 0) this.#pay(target);
     return String(target.value);
   }
 

@@ -68,7 +68,7 @@ const settings = z
     message: 'needs sources_list',
     path: ['disable_suites'],
   })
-  .refine(({ sources_list: list }) => typeof list !== 'string' || !/^##\s*template:\s*(?!basic\b)/i.test(list), {
+  .refine(({ sources_list: list }) => typeof list !== 'string' || !/^##\s*template:(?!\s*basic\b)/i.test(list), {
     message: 'is a template of its own, which is not rendered here; name release and mirrors as $RELEASE, $MIRROR and $SECURITY',
     path: ['sources_list'],
   })

@@ -96,6 +96,7 @@ const ADD = `add_mount() { # NAME POINT TYPE OPTIONS FREQUENCY PASS
 
 const USUAL = `add_usual() { # NAME POINT TYPE OPTIONS FREQUENCY PASS -- NAME…
   resolve "$1"
+  [ -b "$name" ] || return 0
   device=$name point=$2 type=$3 options=$4 frequency=$5 pass=$6
   shift 7
   for other in "$@"; do
@@ -103,7 +104,8 @@ const USUAL = `add_usual() { # NAME POINT TYPE OPTIONS FREQUENCY PASS -- NAME…
     if [ "$name" = "$device" ]; then return; fi
   done
   if [ -r /etc/fstab ]; then
-    while read -r name _ || [ -n "$name" ]; do
+    while read -r name rest || [ -n "$name" ]; do
+      case $rest in *"$comment"*) continue ;; esac
       if [ "$name" = "$device" ]; then return; fi
     done </etc/fstab
   fi

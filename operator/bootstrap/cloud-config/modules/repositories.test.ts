@@ -9,6 +9,8 @@ test('proxies and settings are files of the run', () => {
   ]);
 });
 
+test('a basic template is one', () => expect(planOf('apt: {sources_list: "## template: basic\\ndeb $MIRROR x"}').steps).toHaveLength(1));
+
 test.each(['apt:', 'apt: {preserve_sources_list: true, sources_list: x}', 'yum_repos:'])('%s: nothing to do', (yaml) =>
   expect(planOf(yaml).steps).toEqual([]),
 );

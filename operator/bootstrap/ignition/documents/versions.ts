@@ -52,7 +52,9 @@ export function versionOf({ value, line, name }: Document): Version {
 /** First minor version that has a key, written as `storage.files[].path`. */
 export const sinceOf = (major: 2 | 3, key: string): number => SINCE[major].find(([keys]) => keys.test(key))?.[1] ?? 0;
 
-/** Keys that the document's own version does not have. */
+const FORMAT = /^storage\.filesystems\[\](?:\.mount)?\.format$/;
+
+/** Keys, and a value, that the document's own version does not have. */
 export function tooNew(value: unknown, { major, minor }: Version, path: Path = []): { path: Path; message: string }[] {
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(value).flatMap(([key, item]) => {
@@ -61,6 +63,8 @@ export function tooNew(value: unknown, { major, minor }: Version, path: Path = [
       .map((part) => (typeof part === 'number' ? '[]' : `.${part}`))
       .join('')
       .slice(1);
+    if (item === 'none' && FORMAT.test(shape) && (major === 2 || minor < 3))
+      return [{ path: below, message: 'none is of version 3.3.0, which the document is older than' }];
     const since = sinceOf(major, shape);
     if (since <= minor || isNothing(item)) return tooNew(item, { major, minor }, below);
     return [{ path: below, message: `is of version ${major}.${since}.0, and the document of ${major}.${minor}.0, which does not have it` }];

@@ -10,6 +10,9 @@ const between = (script: string[], first: string, last: string): string[] =>
 test('golden: headers go to no other address than that of the document', () => {
   const script = lines({ source: 'https://h/x', httpHeaders: [{ name: 'Authorization', value: 'Bearer "x"' }] });
   const rest = [
+    'proto = "=http,https"',
+    'proto-redir = "=http,https"',
+    'globoff',
     'silent',
     'show-error',
     'fail',
@@ -45,6 +48,9 @@ test('golden: what curl is told, on its standard input', () => {
     "fetch <<'END'",
     'url = "https://h/x?a=b"',
     'location',
+    'proto = "=http,https"',
+    'proto-redir = "=http,https"',
+    'globoff',
     'silent',
     'show-error',
     'fail',

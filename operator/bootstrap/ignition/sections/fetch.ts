@@ -70,6 +70,10 @@ function options(url: string, { ignition: { timeouts = {}, proxy = {} } }: Confi
   const through = /^https:/i.test(url) ? proxy.httpsProxy : proxy.httpProxy;
   const response = timeouts.httpResponseHeaders ?? DEFAULT_RESPONSE;
   return [
+    // Nothing of the host's own, and no list of addresses, wherever it is redirected to.
+    'proto = "=http,https"',
+    'proto-redir = "=http,https"',
+    'globoff',
     'silent',
     'show-error',
     'fail',

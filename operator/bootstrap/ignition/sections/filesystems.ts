@@ -45,11 +45,8 @@ const unitOf = (point: string): string => `${point.slice(1).replaceAll('-', '\\x
 
 /** File systems are made, and mounted before files are written, those above first. */
 export const fileSystems: Section = {
-  plan({ ignition: { version }, storage = {}, systemd, passwd }, { name, note, problem }) {
+  plan({ ignition: { version }, storage = {}, systemd, passwd }, { name, note }) {
     const list: Filesystem[] = storage.filesystems ?? [];
-    for (const one of list)
-      if (one.format === 'none' && /^(?:2\.|3\.[0-2]\.)/.test(version))
-        problem(one, ['format'], 'none is of version 3.3.0, which the document is older than');
     const made = list.flatMap((one) =>
       one.format === undefined || one.format === ''
         ? []

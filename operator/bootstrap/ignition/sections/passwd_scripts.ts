@@ -74,6 +74,7 @@ export const homesScript = (names: string[]): string =>
     'while IFS=: read -r name _ uid gid _ home _; do',
     `  case $name in ${names.map(quote).join(' | ')}) ;; *) continue ;; esac`,
     '  while IFS= read -r made; do',
+    '    [ -d "$made" ] || continue',
     '    case $made in',
     '    "$home" | "$home"/*)',
     '      chown "$uid:$gid" "$made"',

@@ -8,6 +8,7 @@ test.each([
   ['before [a section]\nA=b'],
   ['words without any section'],
   ['[Service]\nEnvironment=A=[b\n# a \\\nstill no option\nX=y'],
+  ['[X]\n# a comment \\ \nthat goes on\n'],
   ['[over\ntwo lines]  \nA=\n  \n'],
   ['[X]\r\nA=b\r\n'],
 ])('%j is read', (text) => {

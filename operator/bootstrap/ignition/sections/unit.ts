@@ -8,7 +8,8 @@ export function misread(text: string): string | undefined {
   let inSection = false;
   for (let at = 0; at < text.length;) {
     const character = text[at] ?? '';
-    if (character === '#' || character === ';') at = afterLines(text, at);
+    // Of a comment a backslash counts also before a last space.
+    if (character === '#' || character === ';') at = afterLines(text, at, /\\ ?$/);
     else if (character === '[') {
       const end = text.indexOf(']', at);
       if (end === -1) return wrong(at, 'a section has no end');
@@ -33,10 +34,10 @@ function nextLine(text: string, at: number): number {
 }
 
 /** After the line, and those that a backslash at the end of each joins to it. */
-function afterLines(text: string, from: number): number {
+function afterLines(text: string, from: number, joint = /\\$/): number {
   let at = from;
   while (at < text.length) {
-    const goesOn = lineFrom(text, at).endsWith('\\');
+    const goesOn = joint.test(lineFrom(text, at));
     at = nextLine(text, at);
     if (!goesOn) break;
   }
