@@ -1,4 +1,5 @@
 /** The chart on a management cluster, by the real Helm: installed, checked, upgraded, rolled back and uninstalled, with machines that run. */
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AnyObject } from '../env/client.ts';
 import { IMAGE } from '../env/kubelet/image.ts';
@@ -254,8 +255,22 @@ test('kinds that kustomize brought are taken over where that was asked for', asy
 
 test('election can be turned off and on again, by an upgrade each', async () => {
   const strategy = async () => ((await management.client.get(deployment)).spec as { strategy: { type: string } }).strategy.type;
-  await helm.must('upgrade', 'capr', CHART, ...inRelease, '--set', 'leaderElection.enabled=false');
-  expect([await strategy(), (await argsNow()).includes('--leader-elect')]).toEqual(['Recreate', false]);
-  await helm.must('upgrade', 'capr', CHART, ...inRelease);
-  expect([await strategy(), (await argsNow()).includes('--leader-elect')]).toEqual(['RollingUpdate', true]);
+  for (const enabled of [false, true]) {
+    await helm.must('upgrade', 'capr', CHART, ...inRelease, '--set', `leaderElection.enabled=${enabled}`);
+    expect([await strategy(), (await argsNow()).includes('--leader-elect')]).toEqual([enabled ? 'RollingUpdate' : 'Recreate', enabled]);
+  }
+});
+
+test('by server-side apply, too, as Argo CD does it', async () => {
+  const shell = await Shell.open(join(CHART, '../..'), { KUBECONFIG: management.plane.kubeconfig });
+  const strategies: unknown[] = [];
+  for (const enabled of [true, false, true]) {
+    const only = ['--show-only', 'templates/deployment.yaml', '--set', `leaderElection.enabled=${enabled}`];
+    const file = join(helm.folder, 'deployment.yaml');
+    await writeFile(file, await helm.must('template', 'applied', CHART, '--namespace', NAMESPACE, ...only));
+    await shell.must(`kubectl apply --server-side --filename ${file}`);
+    strategies.push(((await management.client.get({ ...deployment, name: 'applied' })).spec as { strategy: object }).strategy);
+  }
+  const rolling = { type: 'RollingUpdate', rollingUpdate: { maxSurge: '25%', maxUnavailable: '25%' } };
+  expect(strategies).toEqual([rolling, { type: 'Recreate' }, rolling]);
 });
