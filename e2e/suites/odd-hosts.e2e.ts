@@ -30,7 +30,7 @@ interface Odd extends HostOptions {
   /** More of the machine's spec. */
   spec?: object;
   /** What its bootstrap runs first. */
-  command?: string;
+  commands?: string[];
 }
 
 /** What a greeting says, which no message or condition may show. */
@@ -82,7 +82,7 @@ printf '#!/bin/sh\\n' | tee $generator >/snap/bin/e2e-snap
 chmod +x $generator /snap/bin/e2e-snap`;
 
 const ODD: Record<string, Odd> = {
-  'MicroK8s or another program is a snap': { make: snapd, prove: '! command -v e2e-snap && /snap/bin/e2e-snap', command: 'e2e-snap' },
+  'MicroK8s or another program is a snap': { make: snapd, prove: '! command -v e2e-snap && /snap/bin/e2e-snap', commands: ['e2e-snap'] },
   'fish is the login shell, and greets': { make: printing('/usr/bin/fish'), prove: greets('/usr/bin/fish') },
   'tcsh is the login shell, and greets': { make: printing('/usr/bin/tcsh'), prove: greets('/usr/bin/tcsh') },
   'fish is the login shell of a user with sudo, and greets': {
@@ -119,22 +119,20 @@ const ODD: Record<string, Odd> = {
 };
 
 /** Shell features, an executable and a file of its own; what is in $PATH on every host. */
-const dataOf = (...first: string[]): string =>
+const dataOf = (first: string[]): string =>
   counting([
     ...first,
     `case $PWD in /) ;; *) exit 1 ;; esac; greet() { echo "$1 é" >/etc/e2e/said; }; greet 'it said "$x"'`,
     `printf '#!/bin/sh\\ncat /etc/e2e/said\\n' >/usr/local/bin/e2e-said; chmod +x /usr/local/bin/e2e-said; [ "$(e2e-said)" = 'it said "$x" é' ]`,
   ]);
 
-async function life(name: string, { make, prove, spec = {}, command, ...options }: Odd): Promise<void> {
+async function life(name: string, { make, prove, spec = {}, commands = [], ...options }: Odd): Promise<void> {
   const { client, createHost } = environment();
   const host = await createHost(options);
   await mustExec(host, make);
   await mustExec(host, prove);
   const cleanUp = [...cleanUpCommands, 'rm -f /etc/e2e/said /usr/local/bin/e2e-said'];
-  await client.applyAll(
-    objects.explicit(name, CLUSTER, host, dataOf(...(command === undefined ? [] : [command])), { cleanUpCommands: cleanUp, ...spec }),
-  );
+  await client.applyAll(objects.explicit(name, CLUSTER, host, dataOf(commands), { cleanUpCommands: cleanUp, ...spec }));
   const ready = await reports.ready(name);
   expect(await runsOf(host)).toBe(1);
   expect(await host.readFile('/etc/e2e/config')).toBe('written by write_files\n');

@@ -270,10 +270,10 @@ export class Executor {
         await runner.claim(adopts, cleanup, { begun: true });
         holder = adopts;
       }
-      const orphan = holder !== undefined && !isOurs(holder) ? await orphanOf(holder, isGone, work.signal) : undefined;
-      if (orphan !== undefined && (await runner.withdraw(orphan))) holder = undefined;
-      const inUse = holder !== undefined && !isOurs(holder) ? holder : undefined;
-      const runID = inUse === undefined ? (holder?.runID ?? run) : run;
+      const inTheWay = holder !== undefined && !isOurs(holder) ? holder : undefined;
+      const orphan = await orphanOf(inTheWay, isGone, work.signal);
+      const inUse = orphan !== undefined && (await runner.withdraw(orphan)) ? undefined : inTheWay;
+      const runID = inTheWay === undefined ? (holder?.runID ?? run) : run;
       const limited = (signal: AbortSignal): Runner => this.#createRunner(connection, access.privilege, signal);
       const nothing = { outcome: 'Clean', ran: false } as const;
       const result = runID === undefined ? nothing : await cleaned(runID, { runner, limited, work, cleanup, timeout });

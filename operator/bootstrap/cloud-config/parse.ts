@@ -115,9 +115,15 @@ class Converter {
   #alias(node: Alias, path: Path): Located {
     const target = this.#target(node);
     // An alias inside of what it names would go on for ever; the limit on depth ends it.
+    return this.#within(node, () => ({ ...this.convert(target, [...path, '*']), line: this.#lineOf(node) }));
+  }
+
+  /** What an alias, if `node` is one, stands for. */
+  #within<T>(node: Node, read: () => T): T {
+    if (!isAlias(node)) return read();
     this.#aliases++;
     try {
-      return { ...this.convert(target, [...path, '*']), line: this.#lineOf(node) };
+      return read();
     } finally {
       this.#aliases--;
     }
@@ -166,10 +172,7 @@ class Converter {
     const target = isAlias(node) ? this.#target(node) : node;
     if (isSeq(target)) {
       if (path.length > MAX_DEPTH) throw invalid(this.#lineOf(node), `lists and maps are nested more than ${MAX_DEPTH} deep`);
-      this.#aliases += Number(isAlias(node));
-      const sources = target.items.flatMap((item) => this.#mergeSources(item as Node, [...path, '<<']));
-      this.#aliases -= Number(isAlias(node));
-      return sources;
+      return this.#within(node, () => target.items.flatMap((item) => this.#mergeSources(item as Node, [...path, '<<'])));
     }
     if (!isMap(target) || path.length > MAX_DEPTH) throw invalid(this.#lineOf(node), 'a merge key (<<) names something that is not a map');
     return [this.convert(node, path).children ?? new Map<string | number, Located>()];

@@ -20,6 +20,10 @@ export const listOf = <Item extends z.ZodType>(item: Item) =>
     .nullable()
     .transform((items) => items ?? []);
 
+/** cloud-init sorts the names of maps before it goes through them. */
+export const entriesByName = <Value>(map: Record<string, Value> | null | undefined): [name: string, value: Value][] =>
+  Object.entries(map ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+
 /** A word of a command; what is not a string becomes what Python's str() makes of it, as in cloud-init. */
 export const argument = z
   .union([text, z.number(), z.bigint(), z.boolean(), z.null(), z.instanceof(Float)])

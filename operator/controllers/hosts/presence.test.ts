@@ -18,10 +18,10 @@ test.each<[string, Record<string, string> | undefined, boolean]>([
   ['of an earlier machine of that name', { [ANNOTATION.runID]: 'another' }, true],
 ])('a run %s is gone: %s', async (_name, annotations, expected) => {
   if (annotations !== undefined) await world.create(machine({ address: 'h' }, { annotations }));
-  expect(await isRunGone(world.client, holder, signal)).toBe(expected);
+  expect(await isRunGone(world.client)(holder, signal)).toBe(expected);
 });
 
 test('of one that the API server does not tell of, nobody knows', async () => {
   world.server.fail({ path: /remotemachines\/m$/, status: 403, reason: 'Forbidden' });
-  await expect(isRunGone(world.client, holder, signal)).rejects.toMatchObject({ status: 403 });
+  await expect(isRunGone(world.client)(holder, signal)).rejects.toMatchObject({ status: 403 });
 });

@@ -4,7 +4,7 @@ import type { RemoteMachine } from '../../../apis/infrastructure/kinds.ts';
 import { REMOTE_MACHINES } from '../../../apis/infrastructure/resources.ts';
 import type { KubernetesObject } from '../../../apis/meta.ts';
 import { type Client, isNotFound, type ObjectName, type Resource } from '../../framework/types.ts';
-import type { Claimant } from '../../runner/types.ts';
+import type { IsGone } from '../../runner/execution.ts';
 
 /** Undefined: there is no such object. Rejects with ApiError. */
 export async function find<T extends KubernetesObject>(
@@ -22,7 +22,9 @@ export async function find<T extends KubernetesObject>(
 }
 
 /** Whether no machine has the run: one that was moved or restored has it under another UID. Rejects with ApiError. */
-export async function isRunGone(client: Client, { runID, machine: { namespace, name } }: Claimant, signal: AbortSignal): Promise<boolean> {
-  const machine = await find<RemoteMachine>(client, REMOTE_MACHINES, { namespace, name }, signal);
-  return machine?.metadata.annotations?.[ANNOTATION.runID] !== runID;
-}
+export const isRunGone =
+  (client: Client): IsGone =>
+  async ({ runID, machine: { namespace, name } }, signal) => {
+    const machine = await find<RemoteMachine>(client, REMOTE_MACHINES, { namespace, name }, signal);
+    return machine?.metadata.annotations?.[ANNOTATION.runID] !== runID;
+  };

@@ -7,7 +7,7 @@ import { planCleanup } from '../../cleanup/planner.ts';
 import { getCondition } from '../../framework/conditions.ts';
 import type { Result } from '../../framework/types.ts';
 import { accepts, trustOf } from '../../pool/host-key-pins.ts';
-import type { IsGone, ReclaimOutcome } from '../../runner/execution.ts';
+import type { ReclaimOutcome } from '../../runner/execution.ts';
 import { cleanUpCommandsOf } from '../hosts/access.ts';
 import { Attempts } from '../hosts/attempts.ts';
 import { type About, claimedBy, failedCleanup, type Failure, failureOf } from '../hosts/failure.ts';
@@ -78,8 +78,7 @@ export class EntryCleaning {
     const access = await this.#deps.access.read(entry.metadata.namespace ?? '', spec, trustOf(undefined, entry), signal);
     const commands = cleanUpCommandsOf(spec);
     const { client, cleanupTimeout: timeout } = this.#deps;
-    const isGone: IsGone = (holder, asking) => isRunGone(client, holder, asking);
-    const how = { cleanup: commands && planCleanup({ commands }), isGone, timeout };
+    const how = { cleanup: commands && planCleanup({ commands }), isGone: isRunGone(client), timeout };
     this.#deps.tasks.ensure(key, id, limitsOf(spec), async (work): Promise<HostOutcome> => ({
       work: 'clean',
       outcome: await this.#deps.executor.reclaim(access, cleanup.isOurs, work, how),

@@ -10,7 +10,7 @@ import type { SettleOptions } from '../../pool/allocator.ts';
 import { pinsHostKey, trustOf } from '../../pool/host-key-pins.ts';
 import { endpointOf, providerIDOf } from '../../pool/identity.ts';
 import type { BootstrapOutcome, BootstrapRequest, Ended, Progress } from '../../runner/execution.ts';
-import type { Claimant, HostSaid } from '../../runner/types.ts';
+import type { HostSaid } from '../../runner/types.ts';
 import type { HostKey } from '../../ssh/types.ts';
 import { type AccessResult, type HostSpec, hostSpecOf } from '../hosts/access.ts';
 import type { Attempts } from '../hosts/attempts.ts';
@@ -131,7 +131,7 @@ export class Bootstrap {
       asksHost,
       begun,
       abandoned: scope.entry?.metadata.annotations?.[ANNOTATION.abandonedRun],
-      isGone: (holder: Claimant, signal: AbortSignal) => isRunGone(client, holder, signal),
+      isGone: isRunGone(client),
       options: { commandsAsScript: spec.commandsAsScript ?? false, workingDir: spec.workingDir ?? '/' },
       timeout: durationOf(machine.metadata.annotations?.[REQUEST.bootstrapTimeout]) ?? settings.bootstrapTimeout,
       onTouch: () => {

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { FileStep, Step } from '../../plan.ts';
 import { defineModule, scriptStep } from '../module.ts';
 import type { Path } from '../path.ts';
-import { flag, line, text } from '../values.ts';
+import { entriesByName, flag, line, text } from '../values.ts';
 import { hasKey, isForgeable, keyFields, toolsScript, type Keyed } from './apt_keys.ts';
 import { aptScript, debconfScript, sourceScript } from './apt_scripts.ts';
 
@@ -95,11 +95,10 @@ export const apt = defineModule({
   plan({ apt: value }, { note }) {
     if (value === undefined || value === null) return [];
     const steps: Step[] = [];
-    const selections = Object.entries(value.debconf_selections ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+    const selections = entriesByName(value.debconf_selections);
     if (selections.length > 0) steps.push(scriptStep('apt.debconf_selections', debconfScript(selections.map(([, one]) => one))));
     const list = value.preserve_sources_list === true ? undefined : (value.sources_list ?? undefined);
-    // cloud-init sorts the names of maps before it goes through them.
-    const sources = Object.entries(value.sources ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+    const sources = entriesByName(value.sources);
     const keyed = keyedOf(value, list !== undefined);
     for (const [path, one] of keyed) if (isForgeable(one)) note('KeyIDShort', [...path, 'keyid'], SHORT);
     const tools = toolsScript(keyed.map(([, one]) => one));

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import type { Step } from '../../plan.ts';
 import { defineModule, scriptStep } from '../module.ts';
 import { Float } from '../scalars.ts';
-import { argument, flag, line, listOf, text } from '../values.ts';
+import { argument, entriesByName, flag, line, listOf, text } from '../values.ts';
 import { fileSystemScript, partitionScript } from './disk_scripts.ts';
 import { mountKeys, planMounts } from './mounts.ts';
 
@@ -80,9 +80,7 @@ export const disks = defineModule({
   },
   plan({ device_aliases: aliases, disk_setup: tables, fs_setup: systems = [], ...mounts }, context) {
     const named = (name: string) => aliases?.[name] ?? name;
-    // cloud-init sorts the names of maps before it goes through them.
-    const sorted = Object.entries(tables ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
-    const partitioned = sorted.flatMap(([name, wanted]): Step[] =>
+    const partitioned = entriesByName(tables).flatMap(([name, wanted]): Step[] =>
       wanted.layout === undefined || wanted.layout === false
         ? []
         : [

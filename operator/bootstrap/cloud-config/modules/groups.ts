@@ -1,15 +1,11 @@
 import { z } from 'zod';
 import { defineModule } from '../module.ts';
 import { accountName, ensureGroup, names } from './accounts.ts';
+import { entriesByName } from '../values.ts';
 import { quote } from '../../../ssh/quote.ts';
 
 const members = z.union([names, z.null()], { error: 'expected the name of a user or a list of names' }).transform((list) => list ?? []);
-/** cloud-init sorts the names of maps before it goes through them. */
-const byName = z.record(accountName, members).transform((map) =>
-  Object.entries(map)
-    .map(([name, users]) => ({ name, users }))
-    .sort((a, b) => (a.name < b.name ? -1 : 1)),
-);
+const byName = z.record(accountName, members).transform((map) => entriesByName(map).map(([name, users]) => ({ name, users })));
 const plain = names.transform((list) => list.map((name) => ({ name, users: [] as string[] })));
 
 /** `[a, {b: [user, …]}]`, `a, b` or `{a: [user, …]}`. */

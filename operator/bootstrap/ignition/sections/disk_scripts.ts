@@ -21,7 +21,8 @@ export function diskScript({ device: name, wipeTable, partitions = [] }: Disk): 
     '  exit 1',
     'fi',
     ...(wipeTable === true ? [WIPE] : []),
-    ...(sorted.length === 0 ? [] : [PARTITION, ...(sorted.some(isOpen) ? [FORESEE, ...sorted.map(call('foresee'))] : [])]),
+    ...(sorted.length === 0 ? [] : [PARTITION]),
+    ...(sorted.some(isOpen) ? [FORESEE, ...sorted.map(call('foresee'))] : []),
     ...(sorted.length === 0 ? [] : [...sorted.map(call('partition')), COMMIT]),
     'reread',
   ];

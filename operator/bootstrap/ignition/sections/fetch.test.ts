@@ -7,22 +7,20 @@ const lines = (...args: Parameters<typeof text>) => scriptOf(text(...args), 'fet
 const between = (script: string[], first: string, last: string): string[] =>
   script.slice(script.indexOf(first), script.indexOf(last, script.indexOf(first)) + 1);
 
+const ALWAYS = [
+  'proto = "=http,https"',
+  'proto-redir = "=http,https"',
+  'globoff',
+  'silent',
+  'show-error',
+  'fail',
+  'retry = 5',
+  'retry-connrefused',
+];
+
 test('golden: headers go to no other address than that of the document', () => {
   const script = lines({ source: 'https://h/x', httpHeaders: [{ name: 'Authorization', value: 'Bearer "x"' }] });
-  const rest = [
-    'proto = "=http,https"',
-    'proto-redir = "=http,https"',
-    'globoff',
-    'silent',
-    'show-error',
-    'fail',
-    'retry = 5',
-    'retry-connrefused',
-    'connect-timeout = 10',
-    'speed-limit = 1',
-    'speed-time = 10',
-    'END',
-  ];
+  const rest = [...ALWAYS, 'connect-timeout = 10', 'speed-limit = 1', 'speed-time = 10', 'END'];
   expect(between(script, "next=$(fetch <<'END'", 'fi')).toEqual([
     "next=$(fetch <<'END'",
     'url = "https://h/x"',
@@ -48,14 +46,7 @@ test('golden: what curl is told, on its standard input', () => {
     "fetch <<'END'",
     'url = "https://h/x?a=b"',
     'location',
-    'proto = "=http,https"',
-    'proto-redir = "=http,https"',
-    'globoff',
-    'silent',
-    'show-error',
-    'fail',
-    'retry = 5',
-    'retry-connrefused',
+    ...ALWAYS,
     'connect-timeout = 3',
     'speed-limit = 1',
     'speed-time = 3',

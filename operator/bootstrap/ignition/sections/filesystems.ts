@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { scriptStep } from '../../cloud-config/module.ts';
 import { flag, line, lines, path } from '../values.ts';
 import { checkMount, fileSystemScript, MAKERS, MOUNTED, mountScript } from './filesystem_scripts.ts';
-import { hasHomes } from './passwd.ts';
+import { homesOf } from './passwd.ts';
 import type { Section } from './section.ts';
 
 const FORMATS = ['', 'ext4', 'btrfs', 'xfs', 'swap', 'vfat', 'none'] as const;
@@ -45,7 +45,8 @@ const unitOf = (point: string): string => `${point.slice(1).replaceAll('-', '\\x
 
 /** File systems are made, and mounted before files are written, those above first. */
 export const fileSystems: Section = {
-  plan({ ignition: { version }, storage = {}, systemd, passwd }, { name, note }) {
+  plan(config, { name, note }) {
+    const { storage = {}, systemd } = config;
     const list: Filesystem[] = storage.filesystems ?? [];
     const made = list.flatMap((one) =>
       one.format === undefined || one.format === ''
@@ -58,12 +59,8 @@ export const fileSystems: Section = {
       if (systemd?.units?.some((given) => given.name === unit && given.enabled === true) === true) continue;
       note(one, ['path'], 'MountNotKept', `it is mounted now; no unit ${unit} of the document mounts it again after a reboot`);
     }
-    return [
-      ...made,
-      ...mounted.map((one) =>
-        scriptStep(`${name(one, one.path ?? '')} mount`, mountScript(one, hasHomes({ ignition: { version }, passwd }))),
-      ),
-    ];
+    const notes = homesOf(config).length > 0;
+    return [...made, ...mounted.map((one) => scriptStep(`${name(one, one.path ?? '')} mount`, mountScript(one, notes)))];
   },
   checks({ storage: { filesystems: list = [] } = {} }) {
     const tools = [...new Set(list.flatMap(({ format: kind = '' }) => MAKERS[kind] ?? []))];

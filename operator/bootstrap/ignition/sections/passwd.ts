@@ -47,11 +47,9 @@ export const passwd = z.strictObject({ users: z.array(user).optional(), groups: 
 export type User = z.output<typeof user>;
 export type Group = z.output<typeof group>;
 
-/** Users whose homes are theirs also where a mount has made them, since there is 3.x. */
-const homesOf = ({ ignition: { version }, passwd: { users = [] } = {} }: Accounts): User[] =>
+/** Users whose homes are theirs also where a mount has made them, which is of 3.x. */
+export const homesOf = ({ ignition: { version }, passwd: { users = [] } = {} }: Pick<Config, 'ignition' | 'passwd'>): User[] =>
   version.startsWith('2.') ? [] : users.filter(({ noCreateHome, shouldExist }) => noCreateHome !== true && shouldExist !== false);
-type Accounts = Pick<Config, 'ignition' | 'passwd'>;
-export const hasHomes = (config: Accounts): boolean => homesOf(config).length > 0;
 
 /** Groups before users, which may be members. */
 export const accounts: Section = {
