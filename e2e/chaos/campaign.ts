@@ -21,8 +21,6 @@ export interface CampaignOptions {
   /** How long faults are injected, ms. */
   duration: number;
   hosts: number;
-  /** Longest time that a fault lasts, ms. */
-  longest: number;
   /** Of the operator, with failpoints. */
   program: string;
   say: (text: string) => void;
@@ -115,7 +113,7 @@ async function injectInParts(
   const converged: Converged[] = [];
   const held: Held[] = [];
   const part = async ({ duration, faults: among }: Part) => {
-    await injectAll(scene, { ...options, duration, among, counts: faults });
+    await injectAll(scene, { ...options, duration, among, longest: options.duration / 10, counts: faults });
     converged.push(await converge(scene, witness, options));
   };
   const calm = options.duration - UNTIL_CALM - UNTIL_MEASURED;
@@ -156,6 +154,8 @@ function* deck(faults: Fault[], random: Random): Generator<Fault> {
 
 interface Injection extends CampaignOptions {
   among: Fault[];
+  /** Longest time that a fault lasts, ms. */
+  longest: number;
   /** Name of a fault -> how often it was injected. */
   counts: Record<string, number>;
 }

@@ -16,7 +16,6 @@ const { values } = parseArgs({
     /** Of the faults, s. */
     duration: { type: 'string', default: '600' },
     hosts: { type: 'string', default: '50' },
-    longest: { type: 'string', default: '60' },
   },
 });
 
@@ -45,7 +44,7 @@ const say = (text: string): void =>
 const environment = await startEnvironment({ purpose: 'chaos', managers: ['core'], controllerManager: true });
 try {
   const program = await failpointProgram(environment, 'chaos');
-  const options = { seed, duration: Number(values.duration) * 1000, hosts: Number(values.hosts), longest: Number(values.longest) * 1000 };
+  const options = { seed, duration: Number(values.duration) * 1000, hosts: Number(values.hosts) };
   const report = await run(environment, { ...options, program, say });
   print(report);
   await mkdir(out, { recursive: true });

@@ -16,7 +16,7 @@ test('runs its bootstrap data once, reports, and cleans up', async () => {
     ...objects.cluster('one'),
     ...objects.explicit('one-0', 'one', host, counting(), { cleanUpCommands: ['rm -f /var/log/e2e-runs'] }),
   ]);
-  const ready = await client.waitForCondition(objects.ref('RemoteMachine', 'one-0'), 'Ready', 20_000);
+  const ready = await client.waitForCondition(objects.ref('RemoteMachine', 'one-0'), 'Ready');
   expect(ready.spec?.['providerID']).toBe(`remote-machine://${host.address}:22`);
   expect(ready.status).toMatchObject({
     ready: true,

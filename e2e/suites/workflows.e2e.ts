@@ -41,7 +41,7 @@ test('what is run there is what a person runs', async () => {
   const jobs = [...Object.values((await read('test')).jobs), ...Object.values((await read('release')).jobs)];
   const lines = jobs.flatMap(({ steps = [] }) => steps.flatMap((step) => step.run?.split('\n') ?? []));
   const targets = lines.flatMap((line) => /^make (\S+)/.exec(line)?.[1] ?? []);
-  expect([...new Set(targets)].sort()).toEqual(['e2e', 'image', 'lint', 'release', 'unit']);
+  expect([...new Set(targets)].sort()).toEqual(['chaos', 'e2e', 'image', 'lint', 'release', 'unit']);
   for (const target of targets) expect(makefile).toMatch(new RegExp(`^${target}: `, 'm'));
 });
 

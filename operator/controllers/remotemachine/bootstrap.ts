@@ -72,6 +72,8 @@ export class Bootstrap {
     try {
       await this.#start(scope, runID);
     } catch (error) {
+      // The end of this manager is no fault of the machine: the next one goes on.
+      scope.signal.throwIfAborted();
       return this.#failed(scope, error);
     }
     const state = this.#deps.tasks.peek(scope.task)?.state;

@@ -59,6 +59,7 @@ export class HostCleaning {
     try {
       await this.#start(scope, runID, id);
     } catch (error) {
+      scope.signal.throwIfAborted();
       return this.#failed(scope, id, failureOf(error, this.#about(scope, runID)));
     }
     this.#since.delete(id);

@@ -211,6 +211,20 @@ test.each(Object.entries(gates))('deleted while %s, a machine goes once its host
   expect(world.machines.get(NAMESPACE, 'm')).toBeUndefined();
 });
 
+test.each([
+  ['before a run', false],
+  ['before a cleanup', true],
+])('the end of the manager %s is no failure of the machine', async (_name, deleted) => {
+  await world.create(owner(), cluster(), ...secrets(), reserved());
+  if (deleted) await world.delete(REMOTE_MACHINES, 'm');
+  const request = { namespace: NAMESPACE, name: 'm' };
+  const ended = AbortSignal.abort(new Error('the manager stops'));
+  await expect(reconciler.reconcile(request, { log: world.log, signal: ended })).rejects.toThrow('the manager stops');
+  await world.synced();
+  expect(JSON.stringify(world.stored().status ?? {})).not.toContain('the manager stops');
+  expect(world.executor.calls + world.executor.reclaims.length).toBe(0);
+});
+
 describe('what wakes a machine', () => {
   let woken: string[];
   beforeEach(() => {
