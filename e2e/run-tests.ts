@@ -11,7 +11,9 @@ import { requirePrerequisites } from './env/prerequisites.ts';
 
 const root = join(import.meta.dirname, '..');
 const bin = (name: string): string => join(root, 'node_modules/.bin', name);
-const report = join(mkdtempSync(join(tmpdir(), 'test-report-')), 'report.json');
+const reports = mkdtempSync(join(tmpdir(), 'test-report-'));
+const report = join(reports, 'report.json');
+process.on('exit', () => rmSync(reports, { recursive: true }));
 
 /** Runs a command of the checkout with its output on the terminal; true if it succeeded. */
 function succeeds(command: string, args: string[]): boolean {

@@ -86,13 +86,14 @@ function inPlaceOfSh(program: string): string[] {
 }
 
 let applets: string | undefined;
+// Not at the end of the process: Jest kills its workers.
+afterAll(() => applets !== undefined && rmSync(applets, { recursive: true }));
 
 /** A search path on which there is nothing but busybox. */
 function busyboxPath(): string {
   if (applets === undefined) {
     const directory = mkdtempSync(join(tmpdir(), 'busybox-'));
     execFileSync('busybox', ['--install', '-s', directory]);
-    process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
     applets = directory;
   }
   return applets;
