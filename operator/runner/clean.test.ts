@@ -308,7 +308,7 @@ test.each([
   symlinkSync(host.path('before'), host.path('link'));
   const plan = planOf(`ln -sfn ${host.path('pki')} ${host.path('link')}`, fileStep(host.path(folder, 'ca.key'), 'a-secret-line'));
   await host.runner().claim(CLAIMANT, cleanupOf(['true']));
-  const { work } = await stalled(host, (slowly) => slowly(new AbortController().signal).run(RUN, plan, OPTIONS, ignore), 'chmod');
+  const { work } = await stalled(host, (slowly) => slowly(new AbortController().signal).run(RUN, plan, OPTIONS, ignore), 'chmod', '*');
   expect(await host.runner().clean(RUN, ignore)).toMatchObject({ outcome: 'Clean', ran: true });
   expect(readdirSync(host.path('pki'))).toEqual([]);
   await work;

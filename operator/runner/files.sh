@@ -2,7 +2,7 @@
 # The files that a run brings: noted on the host before it begins, written, and gone with its cleanup. Goes between ending.sh and job.sh.
 
 remember() { # the files that the run will have brought, and where they are written first. The list of who comes first counts.
-  list=$room/created.$$ lost='' between='' noted=''
+  list=$room/created.$$ lost='' between='' noted='' straight=''
   [ ! -e "$list" ] || rm -rf "$list" || return
   mkdir "$list" && steps_as remember >"$list/files" 4>"$list/beside" || return
   if [ -n "$lost" ]; then printf '%s\n' "$lost can't be noted on the host: is its disk full?" && return 1; fi
@@ -41,11 +41,14 @@ resolve() { # PATH: sets target to the file that it names, through symbolic link
 }
 
 direct() { # PATH: whether no link leads there
-  above=$1
+  [ ! -L "$1" ] || return 1
+  above=${1%/*}
+  [ "$above" != "$straight" ] || return 0
   while [ -n "$above" ]; do
     [ ! -L "$above" ] || return 1
     above=${above%/*}
   done
+  straight=${1%/*}
 }
 
 # As cloud-init's write_files: through symbolic links, and mode and owner also when it appends. Of the owner what is not said stays;
@@ -53,13 +56,19 @@ direct() { # PATH: whether no link leads there
 write() { # MODE OWNER APPEND PATH [TOGETHER]
   resolve "$4"
   parent=${target%/*}/ whole=./${target##*/}
-  if [ "$gathered" != "$1 $2 $parent" ] || [ $# -lt 5 ] || [ -e "$whole" ]; then bring || return; fi
+  if [ "$gathered" = "$1 $2 $parent" ] && [ $# = 5 ] && [ ! -e "$whole" ] && [ ! -e "$target" ]; then
+    gather
+    return
+  fi
+  bring || return
   [ -d "$parent" ] || (umask 022 && mkdir -p "$parent") || return
   if [ -d "$target" ]; then printf '%s is a directory\n' "$target" && return 1; fi
   if [ -e "$target" ] && [ ! -f "$target" ]; then content >"$target" && return; fi
   note_beside "$number" || return
-  if [ $# = 5 ] && [ ! -e "$target" ] && gather "$@"; then return "$code"; fi
-  bring || return
+  if [ $# = 5 ] && [ ! -e "$target" ] && meet "$@"; then
+    gather
+    return
+  fi
   old=/dev/null owner=0:0 mode=${1#-} owned=${2#-} whole=$beside.$number
   if [ -e "$target" ]; then
     if [ "$3" = yes ]; then old=$target; fi
@@ -80,7 +89,7 @@ write() { # MODE OWNER APPEND PATH [TOGETHER]
 
 own() { # FILES: gives them the owner and the mode that are said
   case $owned in 0:0 | root:root) owner=0:0 owned='' ;; esac
-  { [ "$owner" = 0:0 ] && of_root "$@" || chown "$owner" "$@"; } && { [ -z "$owned" ] || chown "$owned" "$@"; } && chmod "$mode" "$@"
+  { [ "$owner" = 0:0 ] && of_root "$1" || chown "$owner" "$@"; } && { [ -z "$owned" ] || chown "$owned" "$@"; } && chmod "$mode" "$@"
 }
 
 label() { # FILES
@@ -89,34 +98,37 @@ label() { # FILES
 
 # Hundreds of files would take two processes each for mode and name. What goes together is written in a folder beside its places that is
 # nobody else's, and goes from there all at once.
-gather() { # as write; fails where the file has to go alone, else sets code
-  if [ -z "$gathered" ]; then
-    { mkdir -m 0700 "$beside" && cd "$beside" && [ -O . ]; } 2>/dev/null || { cd / && return 1; }
-    old=/dev/null owner=0:0 mode=${1#-} owned=${2#-} folder=$parent stage=$beside numbers='' count=0
-    gathered="$1 $2 $parent"
-  fi
-  code=0
+meet() { # as write; fails where the file has to go alone
+  { mkdir -m 0700 "$beside" && cd "$beside" && [ -O . ]; } 2>/dev/null || { cd / && return 1; }
+  old=/dev/null owner=0:0 mode=${1#-} owned=${2#-} folder=$parent stage=$beside numbers='' words='' count=0
+  gathered="$1 $2 $parent"
+}
+
+gather() {
   if fill_whole; then
     eval "file_$number=\$whole name_$number=\$name"
-    numbers="$numbers $number" count=$((count + 1))
+    numbers="$numbers $number" words="$words \"\$file_$number\"" count=$((count + 1))
     # A call takes only so many words.
-    [ "$count" -lt 200 ] || bring || code=1
+    [ "$count" -lt 200 ] || bring
   else
-    code=1
     rm -f "$whole"
+    return 1
   fi
 }
 
 bring() { # what was gathered to its place; of what can't get there the first is named
+  put_marks
   [ -n "$gathered" ] || return 0
   gathered=
-  set --
-  for each in $numbers; do eval "set -- \"\$@\" \"\$file_$each\""; done
-  if [ $# -gt 0 ]; then
-    { own "$@" && mv -f "$@" "$folder"; } 2>/dev/null || bring_each || { cd / && rm -rf "$stage" && return 1; }
-    cd "$folder" && label "$@"
-  fi
-  cd / && rm -rf "$stage"
+  eval "bring_all $words"
+  brought=$?
+  cd / && rm -rf "$stage" && return "$brought"
+}
+
+bring_all() { # FILES
+  [ $# -gt 0 ] || return 0
+  { own "$@" && mv -f "$@" "$folder"; } 2>/dev/null || bring_each || return
+  cd "$folder" && label "$@"
 }
 
 bring_each() {
@@ -130,12 +142,17 @@ bring_each() {
 }
 
 content() { # a text without a process, unless it fails, which cat says why
-  if [ ! -e "$DATA/$number.text" ]; then
+  if [ -e "$DATA/$number" ]; then
     cat "$DATA/$number"
     return
   fi
-  # shellcheck disable=SC1090
-  . "$DATA/$number.text"
+  # Those of all the files that follow each other are in one file.
+  if [ "$texts" != "$wanted" ]; then
+    # shellcheck disable=SC1090
+    . "$DATA/$wanted.texts"
+    texts=$wanted
+  fi
+  eval "text=\$text_$number"
   printf '%s' "$text" 2>/dev/null || { printf '%s' "$text" 2>/dev/null | cat; return 1; }
 }
 
@@ -159,14 +176,13 @@ fill_whole() {
   return "$code"
 }
 
-of_root() { # FILES that this process has made; a folder may have a group that goes to what is made in it
+of_root() { # FILE that this process has made, and what it made beside it; a folder may have a group that goes to what is made in it
   if [ -z "$ids" ]; then
     while read -r key _ id _; do
-      case $key in Uid: | Gid:) ids=$ids$id. ;; esac
+      case $key in Uid:) ids=$id. ;; Gid:) ids=$ids$id && break ;; esac
     done <"/proc/$$/status"
   fi
-  [ "$ids" = 0.0. ] || return
-  for made; do [ -O "$made" ] && [ -G "$made" ] || return; done
+  [ "$ids" = 0.0 ] && [ -O "$1" ] && [ -G "$1" ]
 }
 
 forget() { # what the run brought, the newest first, and its sentinel; units stop before their files go

@@ -1,18 +1,19 @@
 # shellcheck shell=sh disable=SC2034,SC2154 # variables of runner.sh and files.sh
 # The job itself: runner.sh and this after it are the program that goes on detached, as `program run RUN JOB`. Steps that
-# need the runner are processes of their own, `program step RUN JOB N`, so that nothing of the fragments reaches them.
+# need the runner are processes of their own, `program step RUN JOB N CLOCK`, so that nothing of the fragments reaches them.
 SENTINEL=/run/cluster-api/bootstrap-success.complete
 
 job_run() { # RUN JOB
   if ! mine "$1" || ! process $$; then exit 1; fi
-  job=$2 home=$room/$2 here=$VOLATILE/$1.$2.$$
+  job=$2 home=$room/$2 here=$VOLATILE/$1.$2.$$ clock=0
+  now
+  clock=$(($(date +%s) - now))
   words=$(prepare 2>&1) || { greet "$words"; exit 1; }
   exec 9<>"$here/alive"
   [ -e "$home/started" ] || steps_as look
   # Before the start: what can't be remembered could not be removed.
   [ -d "$room/created" ] || words=$(remember 2>&1) || give_way
   words=$(ln "$home/started.$$" "$home/started" 2>&1) || give_way
-  rm -f "$home/started.$$"
   exec >>"$home/output" 2>&1
   if [ "$job" = bootstrap ] && { [ -e "$SENTINEL" ] || [ -L "$SENTINEL" ]; }; then rm -f "$SENTINEL"; fi
   flush "$room"/created/* "$room/created" "$home/started" "$home" "$room"
@@ -37,7 +38,7 @@ prepare() {
   [ ! -e "$here" ] || rm -rf "$here" || return
   boot
   mkdir -p "$here" && mkfifo "$here/alive" && text "$here/start" "$birth" && text "$home/boot" "$boot" &&
-    text "$home/started.$$" "$$ $birth $(date +%s)" || return
+    now && text "$home/started.$$" "$$ $birth $now" || return
   # Not by who comes late: what is no longer needed is gone by then.
   [ -e "$home/started" ] || : >>"$home/output"
 }
@@ -71,10 +72,11 @@ clean_environment() {
 
 conclude() { # EXIT-CODE
   load "$job"
+  now
   sentinel=unneeded
   [ "$expects" = no ] || sentinel=no
   [ ! -e "$SENTINEL" ] || sentinel=yes
-  result="$1 $(date +%s) $sentinel $step" power=
+  result="$1 $now $sentinel $step" power=
   case $1$sentinel in
     0yes | 0unneeded)
       : >"$home/succeeded"
@@ -88,7 +90,7 @@ conclude() { # EXIT-CODE
 record() { # the result, on the disk before anybody hears of it
   text "$here/result" "$result"
   text "$home/result.new" "$result" && mv -f "$home/result.new" "$home/result"
-  rm -rf "$home"/data.*
+  rm -rf "$home"/data.* "$home"/started.*
   flush "$home/result" "$home"
   printf '\036%s end %s\n' "$run" "$result"
 }
@@ -151,16 +153,19 @@ step_compose() {
   before=$2
   case $2 in
     shell)
+      # Not asked of the last one, after which nothing of the group can follow.
+      if [ -n "$group" ] && stands_alone "$DATA/$group"; then settle; fi
+      [ -z "$group" ] || cat "$DATA/$1" >>"$DATA/$group"
       group=${group:-$1}
-      cat "$DATA/$1" >>"$DATA/$group.group"
-      if stands_alone "$DATA/$group.group"; then settle; fi
       ;;
-    tolerated) settle && printf '%s || :\n' "$(call "$1")" ;;
-    *) settle && printf '%s || exit $?\n' "$(call "$1")" ;;
+    tolerated) settle && call "$1" ':' ;;
+    *) settle && call "$1" ;;
   esac
 }
 
-call() { printf "/bin/sh '%s' step '%s' '%s' %s" "$DATA/program" "$run" "$job" "$1"; }
+call() { # N [OTHERWISE]
+  printf "/bin/sh '%s' step '%s' '%s' %s %s || %s\n" "$DATA/program" "$run" "$job" "$1" "$clock" "${2-exit \$?}"
+}
 
 stands_alone() { # FILE: a construct of one script may go over several commands
   /bin/sh -n "$1" 2>/dev/null || return
@@ -172,14 +177,14 @@ stands_alone() { # FILE: a construct of one script may go over several commands
 settle() {
   if [ -n "$group" ]; then
     # shellcheck disable=SC2016 # for the session
-    printf '%s || exit $?\n. '\''%s'\''\n_status=$?\n[ "$_status" -eq 0 ] || exit "$_status"\n' "$(call "$group")" "$DATA/$group.group" || return
+    call "$group" && printf '. '\''%s'\''\n_status=$?\n[ "$_status" -eq 0 ] || exit "$_status"\n' "$DATA/$group" || return
   fi
   group=
 }
 
-job_step() { # RUN JOB N
-  job=$2 wanted=$3
-  clock='' ids='' noted='' gathered='' # commands may have exported anything
+job_step() { # RUN JOB N CLOCK
+  job=$2 wanted=$3 clock=$4
+  ids='' noted='' gathered='' straight='' texts='' marks='' # commands may have exported anything
   if ! mine "$1" || ! alive "$job"; then exit 143; fi # nobody would know how it ended
   steps_as perform
   bring
@@ -191,7 +196,7 @@ step_perform() {
   number=$1 kind=$2 name=$3
   shift 3
   [ "$going" = yes ] || current
-  mark
+  if [ "$going$#" = yes5 ]; then marks="$marks $run $now $name"; else mark; fi # those of files that go together go together
   case $kind in
     shell) exit 0 ;;
     file) write "$@" && going=yes && return ;;
@@ -211,10 +216,20 @@ enter() { current && mark; }
 current() { text "$room/$job/current.new" "$kind $name" && mv -f "$room/$job/current.new" "$room/$job/current"; }
 
 mark() {
-  # One look at the clock, which the uptime carries on.
+  now
+  marks="$marks $run $now $name"
+  put_marks
+}
+
+put_marks() {
+  # shellcheck disable=SC2086 # words of letters and digits
+  [ -z "$marks" ] || printf '\036%s command %s %s\n' $marks >>"$room/$job/output"
+  marks=
+}
+
+now() { # by the clock as it was when the job began, which the uptime carries on: a run may set the clock
   read -r up _ </proc/uptime
-  [ -n "$clock" ] || clock=$(($(date +%s) - ${up%%.*}))
-  printf '\036%s command %s %s\n' "$run" "$((clock + ${up%%.*}))" "$name" >>"$room/$job/output"
+  now=$((clock + ${up%%.*}))
 }
 
 own_process() { # INTERPRETER...

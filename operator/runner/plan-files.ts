@@ -7,7 +7,7 @@ import { posix } from 'node:path';
 import type { FileStep, Plan, PowerStep, Step } from '../bootstrap/plan.ts';
 import type { CleanupPlan } from '../cleanup/plan.ts';
 import { quote } from '../ssh/quote.ts';
-import { isWord, type Upload } from './program.ts';
+import { isText, type Upload } from './program.ts';
 import type { RunOptions } from './types.ts';
 
 interface Written {
@@ -115,12 +115,20 @@ function files(options: string[], steps: Written[], boundaries: ReadonlySet<numb
   });
   const lines = [['options', ...options], ...calls];
   const list = lines.map((words) => `${words.map(quote).join(' ')}\n`).join('');
-  const contents = steps.flatMap(({ kind, content }, index) => {
-    if (content === undefined) return [];
-    if (kind !== 'file' || !isWord(content)) return [{ name: number(index), content }];
-    return [{ name: `${number(index)}.text`, content: Buffer.from(`text=${quote(Buffer.from(content).toString())}\n`) }];
+  return [{ name: 'steps', content: Buffer.from(list) }, ...contents(steps)];
+}
+
+/** One file for each content, and one for all the texts of files that follow each other: hundreds would take as long as what they are for. */
+function contents(steps: Written[]): Upload[] {
+  const uploads: Upload[] = [];
+  const texts: { name: string; assignments: string[] }[] = [];
+  steps.forEach(({ kind, content }, index) => {
+    if (kind === 'file' && steps[index - 1]?.kind !== 'file') texts.push({ name: `${number(index)}.texts`, assignments: [] });
+    if (content === undefined) return;
+    if (kind !== 'file' || !isText(content)) uploads.push({ name: number(index), content });
+    else texts.at(-1)?.assignments.push(`text_${number(index)}=${quote(Buffer.from(content).toString())}\n`);
   });
-  return [{ name: 'steps', content: Buffer.from(list) }, ...contents];
+  return [...uploads, ...texts.map(({ name, assignments }) => ({ name, content: Buffer.from(assignments.join('')) }))];
 }
 
 /** Of one length, so that names sort as numbers. */

@@ -23,7 +23,9 @@ test('a program is the runner, the uploads and one call, in braces', () => {
       ],
     ),
   ).toBe(
-    `RUNNER
+    `program=
+[ -z "\${BASH_VERSION-}" ] || { program=$(head -c 250) && exec 3<&0 </dev/null && eval "$program"; }
+RUNNER
 {
 upload() {
 put_text steps 'it'\\''s é
@@ -58,9 +60,9 @@ session
 step 000003 script cw== python3 '-u x'
 `);
   expect(uploads.slice(1).map(({ name, content }) => [name, Buffer.from(content).toString()])).toEqual([
-    ['000001.text', 'text=x\n'],
     ['000002', 'echo 1\n'],
     ['000003', 'print()'],
+    ['000001.texts', 'text_000001=x\n'],
   ]);
 });
 

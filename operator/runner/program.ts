@@ -65,26 +65,36 @@ function withPaths(source: string, paths: RunnerPaths): string {
  */
 export function compose(runner: string, nonce: string, verb: string, args: readonly string[], uploads: readonly Upload[] = []): string {
   const call = ['main', nonce, verb, ...args].map(quote).join(' ');
-  return [runner, '{\n', ...uploadFunction(uploads), call, '\n}\n'].join('');
+  const program = [runner, '{\n', ...uploadFunction(uploads), call, '\n}\n'].join('');
+  return `${atOnceForBash(Buffer.byteLength(program))}${program}`;
 }
 
-/** Bytes of a text that a shell holds as one word. */
-const MAX_WORD = 16 * 1024;
+/**
+ * Bash reads a program from a pipe with a system call for each byte of it. Redirected before it is evaluated, as bash 5.2 crashes where
+ * what is evaluated redirects the input that the shell reads.
+ */
+function atOnceForBash(bytes: number): string {
+  return `program=\n[ -z "\${BASH_VERSION-}" ] || { program=$(head -c ${bytes}) && exec 3<&0 </dev/null && eval "$program"; }\n`;
+}
+
+/** Of at most 16 KiB each, which any shell holds as one word. */
+const WORDS = /.{1,4096}/gsu;
 
 function uploadFunction(uploads: readonly Upload[]): string[] {
   if (uploads.length === 0) return [];
   return ['upload() {\n', ...uploads.flatMap(putting), '}\n'];
 }
 
-/** Whether a shell can hold it. */
-export function isWord(content: Uint8Array): boolean {
-  return content.length <= MAX_WORD && isUtf8(content) && !content.includes(0);
+/** Whether a shell can hold it in words. */
+export function isText(content: Uint8Array): boolean {
+  return isUtf8(content) && !content.includes(0);
 }
 
 /** What is a text goes as it is, which takes no process on the host. */
 function putting({ name, content }: Upload): string[] {
-  if (isWord(content)) {
-    return [`put_text ${quote(name)} ${quote(Buffer.from(content).toString())} || return\n`];
+  if (isText(content)) {
+    const words = Buffer.from(content).toString().match(WORDS) ?? [''];
+    return [`put_text ${[name, ...words].map(quote).join(' ')} || return\n`];
   }
   return [`put ${quote(name)} <<'END.' || return\n`, base64Lines(content), 'END.\n'];
 }

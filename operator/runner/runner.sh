@@ -35,7 +35,8 @@ MARK=CLUSTER_API_PROVIDER_REMOTE
 main() { # NONCE VERB ARGUMENTS
   nonce=$1 verb=$2
   shift 2
-  exec 3<&0 </dev/null
+  # shellcheck disable=SC2154 # bash has been given the program at once, and has its input there already
+  [ -n "$program" ] || exec 3<&0 </dev/null
   printf '\n'
   say begin
   "do_$verb" "$@"
@@ -73,8 +74,10 @@ fi
 
 put() { $BASE64 -d >"$into/$1"; } # NAME, content in base64 on standard input
 
-put_text() { # NAME CONTENT, by cat where it fails, which says why
-  printf '%s' "$2" 2>/dev/null >"$into/$1" || printf '%s' "$2" 2>/dev/null | cat >"$into/$1"
+put_text() { # NAME WORDS that it is made of, by cat where it fails, which says why
+  file=$into/$1
+  shift
+  printf '%s' "$@" 2>/dev/null >"$file" || printf '%s' "$@" 2>/dev/null | cat >"$file"
 }
 
 text() { # FILE LINE, by cat where it fails, which says why
@@ -144,9 +147,8 @@ require() {
 }
 
 fill() { # RUN NAMESPACE NAME UID BEGUN
-  [ -d "$VOLATILE" ] || mkdir -p "$VOLATILE" || return 1
+  { [ -d "$VOLATILE" ] && [ -d "$STATE" ]; } || mkdir -p "$VOLATILE" "$STATE" || return 1
   : >"$intent" || return 1
-  [ -d "$STATE" ] || mkdir -p "$STATE" || return 1
   sweep && mkdir "$new" "$new/run.$1" &&
     text "$new/run" "$1" && text "$new/namespace" "$2" && text "$new/name" "$3" && text "$new/uid" "$4" || return 1
   into=$new/run.$1/cleanup
@@ -330,7 +332,7 @@ publish() { # JOB: uploads its data unless it is there. Data of another boot may
   [ ! -d "$data" ] || return 0
   into=$data.$nonce
   # A cleanup that brings no steps takes those of the claim.
-  if folder "$room/$1" && mkdir "$into" && upload && { [ -e "$into/steps" ] || cp "$room"/cleanup/* "$into"; }; then
+  if { mkdir "$room/$1" "$into" 2>/dev/null || [ -d "$into" ] || mkdir "$room/$1" "$into"; } && upload && { [ -e "$into/steps" ] || cp "$room"/cleanup/* "$into"; }; then
     place "$into" "$data" || { rm -rf "$into" && [ -d "$data" ]; }
   else
     rm -rf "$into"
@@ -376,10 +378,9 @@ detach() { # JOB
   unit=$UNIT-$run.$1.service version=${3%%[!0-9]*} job=$1
   set -- --no-block --quiet "--unit=$unit" -p KillMode=process -p TasksMax=infinity
   if [ "$version" -ge 240 ]; then set -- "$@" -p Type=exec; fi
-  if [ "$version" -ge 236 ]; then set -- "$@" --collect; fi
+  if [ "$version" -ge 236 ]; then set -- "$@" --collect; else systemctl reset-failed "$unit" >/dev/null 2>&1 || :; fi
   # A command killed for want of memory is a failed command, not the end of the unit.
   if [ "$version" -ge 243 ]; then set -- "$@" -p OOMPolicy=continue; fi
-  systemctl reset-failed "$unit" >/dev/null 2>&1 || :
   words=$(systemd-run "$@" /bin/sh "$data/program" run "$run" "$job" 2>&1 3<&- 5>&-) && return
   case $words in *already*) ;; *) printf '%s\n' "$words" && return 1 ;; esac # queued by a call whose answer was lost
 }

@@ -198,7 +198,7 @@ test('a full disk is said in the words of the system', () =>
 
 test('commands that the disk has no room for once more are not run in part', () =>
   onDisk('400k', async (host) => {
-    const { state } = await host.bootstrap(planOf(`echo ran >>${host.path('log')}\n: ${'x'.repeat(200_000)}`));
+    const { state } = await host.bootstrap(planOf(`echo ran >>${host.path('log')}\nif true; then`, `: ${'x'.repeat(200_000)}\nfi`));
     expect(state).toMatchObject({ phase: 'Finished' });
     expect(state).not.toMatchObject({ exitCode: 0 });
     expect(existsSync(host.path('log'))).toBe(false);

@@ -29,7 +29,7 @@ describe.each(Object.entries(USERLANDS))('on %s', (_, userland) => {
     const owned = { mode: 0o4710, owner: 'daemon:bin' };
     mkdirSync(host.path('precious'));
     // Variables of the runner.
-    const exported = `export clock=x ids=0.0. noted=/x/ gathered=x numbers=x stage=${host.path('precious')}`;
+    const exported = `export clock=x ids=0.0 noted=/x/ gathered=x numbers=x words=x straight=/ texts=000002 marks=x stage=${host.path('precious')}`;
     const files = [...several(one, NAMES), ...several(one, ['x', 'y', 'z'], owned), ...several(other, NAMES)];
     expect((await host.bootstrap(planOf(exported, ...files, 'true'))).state).toMatchObject({ exitCode: 0 });
     for (const folder of [one, other]) {

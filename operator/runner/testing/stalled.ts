@@ -11,12 +11,12 @@ export interface Stalled<T> {
   goOn: () => void;
 }
 
-/** Waits in the first call of `tool` whose arguments are as `pattern` (of the shell's case) says: in the middle of an upload if not said otherwise. */
+/** Waits in the first call of `tool` whose arguments are as `pattern` (of the shell's case) says: when data is uploaded and not yet in its place if not said otherwise. */
 export async function stalled<T>(
   host: LocalHost,
   begin: (slowly: (signal: AbortSignal) => Runner) => Promise<T>,
-  tool = 'base64',
-  pattern = '*',
+  tool = 'mv',
+  pattern = '*/data.*',
 ): Promise<Stalled<T>> {
   const slow = host.path('slow');
   const [gate, reached] = [join(slow, 'gate'), join(slow, 'reached')];
