@@ -3,8 +3,9 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { stringify } from 'yaml';
-import { planBootstrap } from '../../operator/bootstrap/planner.ts';
+import type { Planner } from '../../operator/bootstrap/plan.ts';
 import { planCleanup } from '../../operator/cleanup/planner.ts';
+import { plannerIn, startPlanning } from '../../operator/reading.ts';
 import { Executor } from '../../operator/runner/execution.ts';
 import { createRunner } from '../../operator/runner/runner.ts';
 import { SSHDialer } from '../../operator/ssh/dialer.ts';
@@ -41,10 +42,12 @@ export async function measureUpload(host: Host, address: string, folder: string)
   const { privateKey, hostPublicKey } = host;
   const hostKeys = { expected: { kind: 'keys' as const, keys: [hostPublicKey] }, trustOnFirstUse: false };
   const target: Target = { address, port: relay.port, user: 'root', privateKey, hostKeys, bastions: [] };
+  const planning = startPlanning();
+  const planner = plannerIn(planning);
   try {
-    const near = await medians(() => toFirstCommand(host, target));
+    const near = await medians(() => toFirstCommand(host, target, planner));
     relay.delay = DELAY;
-    const far = await medians(() => toFirstCommand(host, target));
+    const far = await medians(() => toFirstCommand(host, target, planner));
     const connected = await medians(() => toConnection(target));
     relay.delay = 0;
     const connectedNear = await medians(() => toConnection(target));
@@ -54,6 +57,7 @@ export async function measureUpload(host: Host, address: string, folder: string)
     return { roundTrips, operator: far, tar };
   } finally {
     relay.close();
+    await planning.close();
   }
 }
 
@@ -73,18 +77,19 @@ async function toConnection(target: Target): Promise<number> {
 
 let runs = 0;
 
-/** Host and measuring process have one clock. */
-async function toFirstCommand(host: Host, target: Target): Promise<number> {
+/** As the operator does it: planned before the host is connected to. Host and measuring process have one clock. */
+async function toFirstCommand(host: Host, target: Target, planner: Planner): Promise<number> {
   const executor = new Executor(new SSHDialer(), createRunner, OPTIONS);
   const access = { target, privilege: 'plain' as const };
   const work = { signal: new AbortController().signal, report: () => undefined };
   const start = Date.now();
+  const plan = await planner({ value: Buffer.from(document) }, { hostname: host.name, instanceID: 'bench' });
   await executor.bootstrap(
     access,
     {
       claimant: { runID: `upload-${++runs}`, machine: { namespace: 'bench', name: 'upload', uid: 'none' } },
       cleanup: planCleanup({ commands: ['rm -rf /srv/upload'] }),
-      plan: () => Promise.resolve(planBootstrap({ value: Buffer.from(document) }, { hostname: host.name, instanceID: 'bench' })),
+      plan: () => Promise.resolve(plan),
       asksHost: false,
       begun: false,
       options: { commandsAsScript: false, workingDir: '/' },

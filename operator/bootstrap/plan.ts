@@ -5,6 +5,8 @@ export interface Plan {
   steps: Step[];
   /** The data speaks of the Cluster API sentinel file, so success requires that this run wrote it. */
   expectsSentinel: boolean;
+  /** What the host says may be in it: another host may have another plan. */
+  ofHost: boolean;
   /** What a person should know although the data is honoured. */
   findings: Finding[];
 }

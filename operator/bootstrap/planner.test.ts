@@ -180,10 +180,24 @@ describe('what the data is', () => {
     expect(planned).toMatchObject({ steps: [{ name: 'runcmd[0]', script: 'ls' }], findings: [] });
   });
 
+  test.each<[string, string, boolean]>([
+    ['commands and files', '#cloud-config\nruncmd: [ls]\nwrite_files: [{path: /a, content: x}]\n', false],
+    ['a script', '#!/bin/sh\nls\n', false],
+    ['Ignition', '{"ignition": {"version": "3.3.0"}, "storage": {"files": [{"path": "/a"}]}}', false],
+    ['a template that names nothing of the host', '## template: jinja\n#cloud-config\nruncmd: [ls {{ v1.instance_id }}]\n', false],
+    ['a host with a line in /etc/hosts', '#cloud-config\nmanage_etc_hosts: true\n', true],
+  ])('%s: whether another host may have another plan', (_, value, ofHost) => {
+    const data = { value: Buffer.from(value) };
+    const planned = (hostname: string) => planBootstrap(data, { hostname, instanceID: 'i' });
+    expect(planned('one').ofHost).toBe(ofHost);
+    expect(JSON.stringify(planned('one')) === JSON.stringify(planned('other'))).toBe(!ofHost);
+    expect(planBootstrap(data, instance).ofHost).toBe(true);
+  });
+
   test('a script is executed by its own first line, also under a template', () => {
     const step: CommandStep = { kind: 'command', name: 'script', script: '#!/bin/bash -e\necho hi\n', interpreter: [] };
-    expect(plan(step.script)).toEqual({ steps: [step], expectsSentinel: false, findings: [] });
-    expect(plan('## template: jinja\n#!/bin/sh\necho {{ v1.instance_id }} > /run/cluster-api/bootstrap-success.complete')).toEqual({
+    expect(plan(step.script)).toMatchObject({ steps: [step], expectsSentinel: false, findings: [] });
+    expect(plan('## template: jinja\n#!/bin/sh\necho {{ v1.instance_id }} > /run/cluster-api/bootstrap-success.complete')).toMatchObject({
       steps: [{ ...step, script: '#!/bin/sh\necho default-worker-0-1 > /run/cluster-api/bootstrap-success.complete' }],
       expectsSentinel: true,
       findings: [],

@@ -21,10 +21,16 @@ export function planBootstrap(data: BootstrapData, instance: InstanceData): Plan
   try {
     const budget = new Budget();
     const text = readText(data, budget);
-    const { steps, findings } = isIgnition(data, text)
-      ? planIgnition(text, budget)
-      : plan(partsOf(text, instance, budget), instance, budget);
-    return { steps, expectsSentinel: steps.some(mentionsSentinel), findings: told(findings) };
+    let ofHost = instance.system !== undefined;
+    const watched: InstanceData = {
+      ...instance,
+      get hostname() {
+        ofHost = true;
+        return instance.hostname;
+      },
+    };
+    const { steps, findings } = isIgnition(data, text) ? planIgnition(text, budget) : plan(partsOf(text, watched, budget), watched, budget);
+    return { steps, expectsSentinel: steps.some(mentionsSentinel), ofHost, findings: told(findings) };
   } catch (cause) {
     if (cause instanceof BootstrapDataError || cause instanceof HostUnknown) throw cause;
     // Parsers recurse: a document nested without end exhausts the stack. Its text must not get into the message.

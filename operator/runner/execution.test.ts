@@ -49,7 +49,7 @@ function host(verbs: object | ((signal: AbortSignal) => object) = {}): { executo
 const request = (committed: Promise<void>): BootstrapRequest => ({
   claimant: { runID: 'r', machine: { namespace: 'n', name: 'm', uid: 'u' } },
   cleanup: undefined,
-  plan: () => Promise.resolve({ steps: [], expectsSentinel: false, findings: [] }),
+  plan: () => Promise.resolve({ steps: [], expectsSentinel: false, ofHost: false, findings: [] }),
   options: { commandsAsScript: false, workingDir: '/' },
   isGone: () => Promise.resolve(false),
   asksHost: false,
@@ -106,7 +106,7 @@ describe('where the host decides whether there is a plan', () => {
   const asking = (state: object | undefined, asked: string[] = []) => ({
     inspect: () => Promise.resolve((asked.push('inspect'), { ...said, state, holder: undefined })),
   });
-  const plan = { steps: [], expectsSentinel: false, findings: [] };
+  const plan = { steps: [], expectsSentinel: false, ofHost: false, findings: [] };
   const refusing = () => Promise.reject(new Error('refused'));
 
   test('it is asked first, and the plan that was looked at is run', async () => {

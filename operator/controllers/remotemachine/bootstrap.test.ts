@@ -42,6 +42,19 @@ describe('the start', () => {
     expect((await request.plan?.({ facts: {}, release: {}, libc: '' }))?.steps).toHaveLength(1);
   });
 
+  test.each([
+    ['another host would have, too: made once', DATA, 1],
+    ['names the host: made anew by what that says', '#cloud-config\nmanage_etc_hosts: true\n', 2],
+  ])('a plan that %s', async (_name, data, plans) => {
+    const planner = jest.fn(world.deps.planner);
+    world.deps.planner = planner;
+    await world.create(...secrets(data), owner(), reserved());
+    const { request } = await driver.started();
+    const planned = await request.plan?.({ facts: { hostname: 'host' }, release: {}, libc: '' });
+    expect(planner).toHaveBeenCalledTimes(plans);
+    expect(await planner.mock.results.at(-1)?.value).toBe(planned);
+  });
+
   test('says where it connects to', async () => {
     await world.create(...secrets(), owner(), reserved({ address: ADDRESS, user: 'admin', port: 2222 }));
     const { scope, result } = await driver.run();

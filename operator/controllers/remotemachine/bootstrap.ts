@@ -178,6 +178,7 @@ export class Bootstrap {
     const planned = await (begun ? unless(BootstrapDataError, ahead) : ahead);
     if (planned !== undefined) heed(planned);
     const plan = async (said: HostSaid): Promise<Plan> => {
+      if (planned?.ofHost === false) return planned;
       const made = await this.#refused.noting(scope, data, instance, planFor(planner, data, instance, said));
       if (planned === undefined) heed(made);
       return made;

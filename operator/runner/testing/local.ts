@@ -114,6 +114,7 @@ export function planOf(...steps: (Step | string)[]): Plan {
   return {
     steps: steps.map((step, index) => (typeof step === 'string' ? { kind: 'command', name: `runcmd[${index}]`, script: step } : step)),
     expectsSentinel: false,
+    ofHost: false,
     findings: [],
   };
 }
