@@ -332,7 +332,8 @@ publish() { # JOB: uploads its data unless it is there. Data of another boot may
   [ ! -d "$data" ] || return 0
   into=$data.$nonce
   # A cleanup that brings no steps takes those of the claim.
-  if { mkdir "$room/$1" "$into" 2>/dev/null || [ -d "$into" ] || mkdir "$room/$1" "$into"; } && upload && { [ -e "$into/steps" ] || cp "$room"/cleanup/* "$into"; }; then
+  if { mkdir "$room/$1" "$into" 2>/dev/null || [ -d "$into" ] || mkdir "$room/$1" "$into"; } && upload &&
+    { [ -e "$into/steps" ] || cp "$room"/cleanup/* "$into"; }; then
     place "$into" "$data" || { rm -rf "$into" && [ -d "$data" ]; }
   else
     rm -rf "$into"
