@@ -143,6 +143,7 @@ bring_each() {
 
 content() { # a text without a process, unless it fails, which cat says why
   if [ -e "$DATA/$number" ]; then
+    put_marks
     cat "$DATA/$number"
     return
   fi
@@ -152,9 +153,10 @@ content() { # a text without a process, unless it fails, which cat says why
     . "$DATA/$wanted.texts"
     texts=$wanted
   fi
-  eval "text=\$text_$number"
-  printf '%s' "$text" 2>/dev/null || { printf '%s' "$text" 2>/dev/null | cat; return 1; }
+  print_text || { put_marks; print_text | cat; return 1; }
 }
+
+print_text() { eval "printf '%s' \"\$text_$number\"" 2>/dev/null; }
 
 mounted() { # whether target is a mount of its own, as /etc/hosts in a container: nothing can be renamed over it
   while read -r _ point _; do

@@ -196,7 +196,13 @@ step_perform() {
   number=$1 kind=$2 name=$3
   shift 3
   [ "$going" = yes ] || current
-  if [ "$going$#" = yes5 ]; then marks="$marks $run $now $name"; else mark; fi # those of files that go together go together
+  if [ "$going$#" = yes5 ]; then
+    # Of files that go together many at a time, as far as they are written at once.
+    marks="$marks $run $now $name"
+    [ ${#marks} -lt 3000 ] || put_marks
+  else
+    mark
+  fi
   case $kind in
     shell) exit 0 ;;
     file) write "$@" && going=yes && return ;;

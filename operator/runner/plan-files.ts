@@ -1,5 +1,5 @@
 /**
- * Plans as the files that job.sh reads: `steps`, a list of calls with quoted words, and one file for each step's content.
+ * Plans as the files that job.sh reads: `steps`, a list of calls with quoted words, and what the steps hold (see `contents`).
  * Cleanup plans stay on hosts for as long as their machines live and are read by later versions: kinds and the order of
  * arguments don't change their meaning.
  */
@@ -121,14 +121,20 @@ function files(options: string[], steps: Written[], boundaries: ReadonlySet<numb
 /** One file for each content, and one for all the texts of files that follow each other: hundreds would take as long as what they are for. */
 function contents(steps: Written[]): Upload[] {
   const uploads: Upload[] = [];
-  const texts: { name: string; assignments: string[] }[] = [];
+  const texts: { name: string; variables: Map<string, string> }[] = [];
   steps.forEach(({ kind, content }, index) => {
-    if (kind === 'file' && steps[index - 1]?.kind !== 'file') texts.push({ name: `${number(index)}.texts`, assignments: [] });
+    if (kind === 'file' && steps[index - 1]?.kind !== 'file') texts.push({ name: `${number(index)}.texts`, variables: new Map() });
     if (content === undefined) return;
     if (kind !== 'file' || !isText(content)) uploads.push({ name: number(index), content });
-    else texts.at(-1)?.assignments.push(`text_${number(index)}=${quote(Buffer.from(content).toString())}\n`);
+    else texts.at(-1)?.variables.set(`text_${number(index)}`, Buffer.from(content).toString());
   });
-  return [...uploads, ...texts.map(({ name, assignments }) => ({ name, content: Buffer.from(assignments.join('')) }))];
+  return [...uploads, ...texts.map(({ name, variables }) => ({ name, content: Buffer.from(assigned(variables)) }))];
+}
+
+/** One that commands have exported would go on to every process. */
+function assigned(variables: ReadonlyMap<string, string>): string {
+  const assignments = [...variables].map(([name, text]) => `${name}=${quote(text)}\n`);
+  return assignments.length === 0 ? '' : `unset ${[...variables.keys()].join(' ')}\n${assignments.join('')}`;
 }
 
 /** Of one length, so that names sort as numbers. */

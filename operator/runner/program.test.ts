@@ -23,8 +23,8 @@ test('a program is the runner, the uploads and one call, in braces', () => {
       ],
     ),
   ).toBe(
-    `program=
-[ -z "\${BASH_VERSION-}" ] || { program=$(head -c 250) && exec 3<&0 </dev/null && eval "$program"; }
+    `unset program
+if [ -n "\${BASH_VERSION-}" ] && command -v head >/dev/null; then program=$(head -c 250) || exit; exec 3<&0 </dev/null; eval "$program"; fi
 RUNNER
 {
 upload() {
@@ -62,7 +62,7 @@ step 000003 script cw== python3 '-u x'
   expect(uploads.slice(1).map(({ name, content }) => [name, Buffer.from(content).toString()])).toEqual([
     ['000002', 'echo 1\n'],
     ['000003', 'print()'],
-    ['000001.texts', 'text_000001=x\n'],
+    ['000001.texts', 'unset text_000001\ntext_000001=x\n'],
   ]);
 });
 

@@ -71,21 +71,19 @@ export function compose(runner: string, nonce: string, verb: string, args: reado
 
 /**
  * Bash reads a program from a pipe with a system call for each byte of it. Redirected before it is evaluated, as bash 5.2 crashes where
- * what is evaluated redirects the input that the shell reads.
+ * what is evaluated redirects the input that the shell reads. Where head fails nobody knows what is left to read.
  */
 function atOnceForBash(bytes: number): string {
-  return `program=\n[ -z "\${BASH_VERSION-}" ] || { program=$(head -c ${bytes}) && exec 3<&0 </dev/null && eval "$program"; }\n`;
+  const take = `program=$(head -c ${bytes}) || exit; exec 3<&0 </dev/null; eval "$program"`;
+  return `unset program\nif [ -n "\${BASH_VERSION-}" ] && command -v head >/dev/null; then ${take}; fi\n`;
 }
-
-/** Of at most 16 KiB each, which any shell holds as one word. */
-const WORDS = /.{1,4096}/gsu;
 
 function uploadFunction(uploads: readonly Upload[]): string[] {
   if (uploads.length === 0) return [];
   return ['upload() {\n', ...uploads.flatMap(putting), '}\n'];
 }
 
-/** Whether a shell can hold it in words. */
+/** Whether a shell can hold it in a word. */
 export function isText(content: Uint8Array): boolean {
   return isUtf8(content) && !content.includes(0);
 }
@@ -93,8 +91,7 @@ export function isText(content: Uint8Array): boolean {
 /** What is a text goes as it is, which takes no process on the host. */
 function putting({ name, content }: Upload): string[] {
   if (isText(content)) {
-    const words = Buffer.from(content).toString().match(WORDS) ?? [''];
-    return [`put_text ${[name, ...words].map(quote).join(' ')} || return\n`];
+    return [`put_text ${quote(name)} ${quote(Buffer.from(content).toString())} || return\n`];
   }
   return [`put ${quote(name)} <<'END.' || return\n`, base64Lines(content), 'END.\n'];
 }

@@ -11,7 +11,8 @@
 #                                  dot and a number more) or together; a slash more between two. N: more of beside
 #     bootstrap/ cleanup-N/        jobs
 #       data.BOOT/                 steps, their contents and this program; of one boot, gone when the job ended
-#       started                    pid, start time and date of the one process that ever runs the job; pid 0: nobody may
+#       started                    pid, start time and date of the one process that ever runs the job; pid 0: nobody may. With its
+#                                  pid at the end: who would be that process, until the job has ended
 #       output                     what the commands print, with marks: \036RUN command|end ...
 #       boot                       the boot in which the job began
 #       current result             kind and name of the step; exit code, date, sentinel, kind and name, and the boot that a reboot is to end
@@ -35,8 +36,8 @@ MARK=CLUSTER_API_PROVIDER_REMOTE
 main() { # NONCE VERB ARGUMENTS
   nonce=$1 verb=$2
   shift 2
-  # shellcheck disable=SC2154 # bash has been given the program at once, and has its input there already
-  [ -n "$program" ] || exec 3<&0 </dev/null
+  # Bash has been given the program at once, and has its input there already.
+  [ -n "${program-}" ] || exec 3<&0 </dev/null
   printf '\n'
   say begin
   "do_$verb" "$@"
@@ -74,10 +75,8 @@ fi
 
 put() { $BASE64 -d >"$into/$1"; } # NAME, content in base64 on standard input
 
-put_text() { # NAME WORDS that it is made of, by cat where it fails, which says why
-  file=$into/$1
-  shift
-  printf '%s' "$@" 2>/dev/null >"$file" || printf '%s' "$@" 2>/dev/null | cat >"$file"
+put_text() { # NAME CONTENT, by cat where it fails, which says why
+  printf '%s' "$2" 2>/dev/null >"$into/$1" || printf '%s' "$2" 2>/dev/null | cat >"$into/$1"
 }
 
 text() { # FILE LINE, by cat where it fails, which says why
@@ -332,7 +331,7 @@ publish() { # JOB: uploads its data unless it is there. Data of another boot may
   [ ! -d "$data" ] || return 0
   into=$data.$nonce
   # A cleanup that brings no steps takes those of the claim.
-  if { mkdir "$room/$1" "$into" 2>/dev/null || [ -d "$into" ] || mkdir "$room/$1" "$into"; } && upload &&
+  if { mkdir "$room/$1" "$into" 2>/dev/null || [ -d "$into" ] || { folder "$room/$1" && mkdir "$into"; }; } && upload &&
     { [ -e "$into/steps" ] || cp "$room"/cleanup/* "$into"; }; then
     place "$into" "$data" || { rm -rf "$into" && [ -d "$data" ]; }
   else
