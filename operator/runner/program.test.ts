@@ -1,7 +1,10 @@
 import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { cleanupFiles, planFiles } from './plan-files.ts';
 import { RUNNER_PATHS, SCRIPTS, compose, sources } from './program.ts';
-import { cleanupOf, fileStep, planOf } from './testing/local.ts';
+import { cleanupOf, fileStep, LocalConnection, planOf } from './testing/local.ts';
 
 const folder = import.meta.dirname;
 
@@ -42,6 +45,21 @@ main n0 start run-1 'it'\\''s'
 }
 `,
   );
+});
+
+test('where bash gets no more than a part of its program at once, nothing of the rest runs', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'head-'));
+  try {
+    writeFileSync(join(folder, 'head'), `#!/bin/sh\nPATH=${RUNNER_PATHS.path} head -c 100 >/dev/null\nkill -KILL $$\n`, { mode: 0o755 });
+    const bash = new LocalConnection(['env', `PATH=${folder}:${RUNNER_PATHS.path}`, 'bash', '-s']);
+    const program = compose('echo ran\n'.repeat(50), 'n', 'state', []);
+    expect(await bash.exec({ program, privilege: 'plain', signal: new AbortController().signal })).toMatchObject({
+      exitCode: 137,
+      stdout: '',
+    });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('a plan is a list of calls and a file for each content', () => {
