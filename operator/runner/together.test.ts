@@ -1,4 +1,5 @@
 /** Files that go to one folder with one mode and owner are written together; for whoever looks they are as if written one by one. */
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FileStep } from '../bootstrap/plan.ts';
@@ -107,6 +108,26 @@ test.each([
   expect(await host.runner().clean(RUN, ignore)).toMatchObject({ outcome: 'Clean', ran: true });
   expect(readdirSync(host.path('d'))).toEqual([]);
   await work;
+});
+
+test('of one that the disk has no room for the system’s words come after the names of all before it', async () => {
+  await using host = new LocalHost();
+  const folder = host.path('d');
+  mkdirSync(folder);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'none', folder]);
+  try {
+    const paths = ['one', 'two', 'three', 'large'].map((name) => join(folder, name));
+    const steps = paths.map((path) => fileStep(path, path.endsWith('large') ? 'x'.repeat(100_000) : 'x'));
+    const { state } = await host.bootstrap(planOf(...steps));
+    expect(state).toMatchObject({ exitCode: 1, command: `write_files ${paths[3]}` });
+    const words = readFileSync(host.room('bootstrap', 'output'), 'utf8').split('\n');
+    const named = paths.map(
+      (path) => expect.stringMatching(`command \\d+ ${Buffer.from(`write_files ${path}`).toString('base64')}$`) as string,
+    );
+    expect(words.slice(0, 5)).toEqual([...named, expect.stringContaining('No space left')]);
+  } finally {
+    execFileSync('umount', [folder]);
+  }
 });
 
 test('what the run brought is on record before its first command, in two files', async () => {
